@@ -1,0 +1,25 @@
+# Writes HEADER with the commit of SOURCE, `-dirty` appended when tracked files differ from it, or "unknown" where SOURCE is
+# not itself the top of a git work tree.
+set(commit "unknown")
+if(GIT)
+  set(ENV{GIT_OPTIONAL_LOCKS} 0)
+  # The tree may belong to another user than the one who builds it.
+  set(git "${GIT}" -c safe.directory=* -C "${SOURCE}")
+  execute_process(COMMAND ${git} rev-parse --show-toplevel OUTPUT_VARIABLE top OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  file(REAL_PATH "${SOURCE}" source)
+  if(top STREQUAL source)
+    execute_process(COMMAND ${git} describe --always --dirty --abbrev=40 --exclude=* OUTPUT_VARIABLE described
+                    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(described)
+      set(commit "${described}")
+    endif()
+  endif()
+endif()
+set(text "#define SANCTUARY_GIT_COMMIT \"${commit}\"\n")
+set(before "")
+if(EXISTS "${HEADER}")
+  file(READ "${HEADER}" before)
+endif()
+if(NOT before STREQUAL text)
+  file(WRITE "${HEADER}" "${text}")
+endif()

@@ -1,0 +1,487 @@
+"""The page: from one run directory to one self-contained HTML file."""
+
+import html
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from sanctuary_post import __version__, figures, units
+from sanctuary_post.run import Run, finite, quantile, write_whole
+
+STATEMENT = "Research software: makes no claim about any real patient."
+CLOSES = 1e-6  # a mass ledger closes to this share of the cumulative inflow into the compartment
+BYTES_OF_VOLUMES = 3_600_000
+_asset = Path(__file__).parent
+_labels = {
+    "interstitial_pressure": "Interstitial pressure", "oxygen_pressure": "Oxygen pressure pO₂", "viable_density": "Viable tumour cells",
+    "auc": "free drug, AUC", "auc_bound": "bound drug, AUC", "auc_cells": "drug in cells, AUC", "time_above": "time above threshold", "cmax": "free drug, highest concentration", "free": "free drug", "bound": "bound drug",
+    "cells": "drug in cells", "log_kill": "log₁₀ kill", "bound_cells": "drug bound in cells",
+}
+
+
+@dataclass
+class Page:
+    """What was written: size in bytes, whether the run was complete, and what was odd about it."""
+
+    size: int
+    complete: bool
+    notes: list
+
+
+@dataclass
+class Volume:
+    """A field for the slice viewer: levels 0..255 [z, y, x] with their colours and what they mean."""
+
+    levels: np.ndarray
+    colours: np.ndarray
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    classes: tuple = ()
+
+
+def write(directory, output):
+    """Writes the page of a run directory; raises ReportError."""
+    with Run(directory) as run:
+        content = build(run).encode()
+        write_whole(output, content)
+        return Page(len(content), run.complete, run.notes)
+
+
+def build(run):
+    """The page of a run as text."""
+    maker = _Maker(run)
+    return maker.page()
+
+
+def escape(value):
+    """Text for HTML."""
+    return html.escape(str(value), quote=True)
+
+
+class _Maker:
+    def __init__(self, run):
+        self.run = run
+        self.volumes = []
+        self.charts = {}
+        self.vessels = None
+        tissue = run.field("tissue")
+        self.tumour = np.ones(run.cells[::-1], dtype=bool) if tissue is None else tissue.values >= 0.5
+        self.outlined = tissue is not None and self.tumour.any() and not self.tumour.all()
+
+    def page(self):
+        parts = [
+            ("outcome", "Outcome", self.outcome()),
+            ("sanctuaries", "Drug sanctuaries", self.sanctuaries()),
+            ("fields", "Slices", self.slices()),
+            ("vessels", "Vessels", self.vessel_view()),
+            ("exposure", "Exposure of the viable tumour", self.exposure()),
+            ("courses", "Time courses", self.courses()),
+            ("balance", "Mass ledger", self.balance()),
+            ("parameters", "Parameters", self.parameters()),
+            ("timing", "Time spent", self.timing()),
+        ]
+        parts.append(("notes", "Notes", self.notes()))
+        parts = [part for part in parts if part[2]]
+        links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in parts)
+        body = "".join(f'<section id="{name}"><h2>{title}</h2>{content}</section>' for name, title, content in parts)
+        title = self.title()
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}: Sanctuary report</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+            f"<style>{(_asset / 'page.css').read_text(encoding='utf-8')}</style></head><body>"
+            f"{self.header(title)}<nav>{links}</nav><main>{body}</main>"
+            f"<footer>{STATEMENT} Made by sanctuary-post {__version__}.</footer>{self.data()}</body></html>\n"
+        )
+
+    def title(self):
+        return self.run.directory.resolve().name
+
+    def header(self, title):
+        run = self.run
+        facts = [(label, run.attribute(key)) for label, key in (
+            ("program", "program_version"), ("git", "git_hash"), ("made", "created"), ("ranks", "ranks"), ("seed", "seed"),
+            ("files", "schema_version"))]
+        facts = [(label, value) for label, value in facts if value]
+        if min(run.cells) > 0:
+            size = " × ".join(units.number(n * h * 1e3, 3) for n, h in zip(run.cells, run.spacing))
+            facts.insert(0, ("piece", f"{size} mm, {' × '.join(map(str, run.cells))} cells"))
+        if len(run.indices()):
+            facts.insert(1, ("simulated to", units.duration(run.time[run.indices()[-1]])))
+        if run.drugs:
+            facts.insert(0, ("drug", ", ".join(run.drugs)))
+        chips = "".join(f"<span><i>{label}</i> {escape(value)}</span>" for label, value in facts)
+        command = run.attribute("command")
+        warning = "" if run.complete else f'<p class="incomplete"><b>Incomplete run:</b> {escape(run.why_incomplete())}. What is there is shown.</p>'
+        return (
+            f'<header><h1>{escape(title)}</h1><p class="statement">{STATEMENT}</p>{warning}<p class="chips">{chips}</p>'
+            + (f"<p><code>{escape(command)}</code></p>" if command else "") + "</header>"
+        )
+
+    def outcome(self):
+        rows = []
+
+        def add(values, prefix=""):
+            for key, value in values.items():
+                if isinstance(value, dict) and "value" not in value:
+                    add(value, f"{prefix}{units.words(key)}: ")
+                elif isinstance(value, list):
+                    rows.append((prefix + units.words(key), ", ".join(units.number(v) if isinstance(v, (int, float)) else str(v) for v in value), ""))
+                elif not (key.endswith("_unit") and key[:-5] in values):
+                    label, shown, unit = units.keyed(key, value, values.get(f"{key}_unit"))
+                    rows.append((prefix + label, shown, unit))
+
+        add(self.run.outcome())
+        if not rows:
+            return "" if self.run.complete else '<p class="quiet">The outcome is computed at the end of the run.</p>'
+        cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td><td>{escape(unit)}</td></tr>" for label, value, unit in rows)
+        return f'<div class="columns"><table class="plain"><tbody>{cells}</tbody></table></div>'
+
+    def sanctuaries(self):
+        parts = [self.sanctuary(drug) for drug in self.run.drugs]
+        return "".join(part for part in parts if part)
+
+    def sanctuary(self, drug):
+        found = self.run.sanctuary(drug)
+        bits = self.run.at_end(drug, "label") or self.run.field(f"{drug}_sanctuary")
+        if not found and bits is None:
+            return ""
+        content = f"<h3>{escape(units.words(drug))}</h3>"
+        if found:
+            content += self._shares(drug, found)
+        else:
+            content += '<p class="quiet">Volumes and shares are computed at the end of the run.</p>'
+        if bits is not None and found.get("direct_effect") is not False:
+            classes = figures.sanctuary_classes(bits.values, self.tumour)
+            labels = tuple(label for label, _, _ in figures.SANCTUARY)
+            volume = Volume(classes, figures.sanctuary_table(), classes=labels)
+            present = set(np.unique(classes).tolist())
+            key = "".join(
+                f'<li><span class="swatch" style="background:{colour}"></span><b>{label}</b> {meaning}</li>'
+                for index, (label, colour, meaning) in enumerate(figures.SANCTUARY) if index in present)
+            content += self._sliders(bits.values.shape, drug) + self._figure(
+                volume, f"Sanctuary map{'' if self.run.complete else ' to date'}, {escape(drug)}", bits.time, f'<ul class="key">{key}</ul>', wide=True)
+        return content
+
+    def _shares(self, drug, found):
+        to_date = " to date" if found.get("to_date") else ""
+        kinds = (("s1", "S1: survives", "killed less than the threshold Θ"), ("s2", "S2: not reached", "would survive this exposure unprotected"),
+                 ("s4", "S4: protected", "would survive the exposure of plasma"))
+        rows = ""
+        for key, label, meaning in kinds:
+            part = found.get(key)
+            if isinstance(part, (int, float)):
+                part = {"share": part}
+            if isinstance(part, dict):
+                volume, share = part.get("volume_mm3"), part.get("share")
+                rows += (f"<tr><th>{label}{to_date if key == 's1' else ''} <small>{meaning}</small></th><td>{units.number(volume)}</td>"
+                         f"<td>{units.number(None if share is None else 100 * share)}</td></tr>")
+        content = ""
+        if found.get("direct_effect") is False:
+            content += "<p>The reference cell is killed less than 0.1 log₁₀: the drug has no direct effect so far, and no sanctuary is reported.</p>"
+        if rows:
+            content += ('<table class="plain"><thead><tr><th>Sanctuary</th><th>volume [mm³]</th><th>share of viable cells [%]</th></tr></thead>'
+                        f"<tbody>{rows}</tbody></table>")
+        causes = [(label, colour, found.get(f"{label}_share")) for label, colour, _ in figures.SANCTUARY[2:6]]
+        causes = [(label, colour, share) for label, colour, share in causes if isinstance(share, (int, float))]
+        total = sum(share for _, _, share in causes)
+        if total > 0:
+            bars = "".join(f'<span style="width:{100 * share / total:.3f}%;background:{colour}" title="{label}"></span>' for label, colour, share in causes)
+            text = "".join(f'<li><span class="swatch" style="background:{colour}"></span><b>{label}</b> {units.number(100 * share, 3)} %</li>'
+                           for label, colour, share in causes)
+            content += f'<p class="lead">S1 by cause, share of viable cells</p><div class="stack">{bars}</div><ul class="key inline">{text}</ul>'
+            whole = found["s1"].get("share") if isinstance(found.get("s1"), dict) else found.get("s1")
+            if len(causes) == 4 and isinstance(whole, (int, float)) and abs(total - whole) > 1e-6 * max(whole, 1e-12):
+                self.run.note(f"{drug}: the four causes sum to {100 * total:.6g} %, S1 is {100 * whole:.6g} %; they should be equal")
+        facts = []
+        if isinstance(found.get("theta"), (int, float)):
+            facts.append(f"threshold Θ = {units.number(found['theta'])} log₁₀ kill")
+        if isinstance(found.get("L_ref"), (int, float)):
+            facts.append(f"reference cell: L_ref = {units.number(found['L_ref'])} log₁₀ kill")
+            if found.get("theta_relative", found["L_ref"] < 1):
+                facts.append("Θ is relative: half the kill of the reference cell")
+        for key, label in (("mask", "viable tumour looked at"), ("rescued", "under-exposed or protected and killed all the same")):
+            part = found.get(key)
+            if isinstance(part, dict) and isinstance(part.get("volume_mm3"), (int, float)):
+                facts.append(f"{label}: {units.number(part['volume_mm3'])} mm³, {units.number(100 * part['share'], 3)} % of viable cells"
+                             if isinstance(part.get("share"), (int, float)) else f"{label}: {units.number(part['volume_mm3'])} mm³")
+        steps = found.get("robustness") if isinstance(found.get("robustness"), dict) else {}
+        shares = [(label, steps[key]["share"]) for key, label in (("half_theta", "Θ/2"), ("theta", "Θ"), ("twice_theta", "2 Θ"))
+                  if isinstance(steps.get(key), dict) and isinstance(steps[key].get("share"), (int, float))]
+        if shares:
+            facts.append("S1 by threshold: " + ", ".join(f"{units.number(100 * share, 3)} % at {label}" for label, share in shares))
+        known = {"direct_effect", "theta_relative", "s1", "s2", "s4", "theta", "L_ref", "to_date", *(f"{label}_share" for label, _, _ in figures.SANCTUARY)}
+        more = [(units.keyed(key, value)) for key, value in found.items()
+                if key not in known and isinstance(value, (int, float, str, bool))]
+        facts += [f"{label}: {value} {unit}".strip() for label, value, unit in more]
+        return content + (f'<p class="quiet">{escape("; ".join(facts))}.</p>' if facts else "")
+
+    def slices(self):
+        run, names = self.run, self.run.field_names()
+        first = ["interstitial_pressure", "oxygen_pressure"] + [f"{drug}_auc" for drug in run.drugs] + ["viable_density"]
+        first += [f"{drug}_log_kill" for drug in run.drugs]
+        hidden = {"tissue"} | {f"{drug}_sanctuary" for drug in run.drugs}
+        rest = [name for name in names if name not in first and name not in hidden]
+        main = "".join(self.field(name) for name in first if name in names or name.endswith("_log_kill"))
+        more = "".join(self.field(name) for name in rest)
+        if not main and not more:
+            return ""
+        outline = " The line is the edge of the tumour." if self.outlined else ""
+        content = f'<p class="quiet">Slices through the piece; move them with the sliders.{outline}</p>'
+        content += self._sliders(run.cells[::-1], "fields") + f'<div class="cards">{main}</div>'
+        return content + (f'<details{"" if main else " open"}><summary>{len(rest)} more field{"s" if len(rest) > 1 else ""}</summary>'
+                          f'<div class="cards">{more}</div></details>' if more else "")
+
+    def field(self, name):
+        index = self.run.peak_index(name) if name.endswith("_free") else None
+        field = self.run.field(name, index)
+        if field is None and name.endswith("_log_kill"):
+            field = self.run.at_end(name.removesuffix("_log_kill"), "log_kill")
+        if field is None:
+            return ""
+        low, high, clipped = figures.limits(field.values)
+        unit, by = units.scale(field.unit, high)
+        colour_map = figures.colours(name, self.run.drugs)
+        volume = Volume(figures.quantised(field.values, low, high), figures.table(colour_map), low * by, high * by, unit)
+        ticks = "".join(f"<span>{'≥ ' if clipped and i == 4 else ''}{units.number((low + (high - low) * i / 4) * by, 3)}</span>" for i in range(5))
+        legend = f'<div class="bar" style="background:{figures.gradient(colour_map)}"></div><div class="ticks">{ticks}</div>'
+        shown = f" [{escape(unit)}]" if unit else " [1]"
+        peak = " (highest mean)" if index is not None else ""
+        return self._figure(volume, escape(self._label(name, field)) + shown, field.time, legend, peak=peak)
+
+    def _label(self, name, field):
+        if name in _labels:
+            return _labels[name]
+        for drug in self.run.drugs:
+            if name.startswith(drug + "_") and name[len(drug) + 1 :] in _labels:
+                return f"{units.words(drug)}: {_labels[name[len(drug) + 1 :]]}"
+            if name.startswith(drug + "_") and field.label:
+                return f"{units.words(drug)}: {field.label}"
+        return field.label[:1].upper() + field.label[1:] if field.label else units.words(name)
+
+    def _sliders(self, shape, name):
+        spans = dict(zip("zyx", (n * h * 1e3 for n, h in zip(shape, self.run.spacing[::-1]))))
+        inputs = "".join(
+            f'<label>{axis} <input type="range" data-axis="{axis}" min="0" max="1" step="any" value="0.5" '
+            f'aria-label="position of the {axis} slice"><output>{units.number(spans[axis] / 2, 3)} mm</output></label>'
+            for axis in "xyz")
+        return f'<div class="sliders" data-group="{escape(name)}" hidden>{inputs}</div>'
+
+    def _figure(self, volume, title, time, legend, wide=False, peak=""):
+        levels = volume.levels
+        index = len(self.volumes)
+        self.volumes.append(volume)
+        spacing = self.run.spacing[::-1] * 1e3
+        sizes = dict(zip("zyx", (n * h for n, h in zip(levels.shape, spacing))))
+        small = figures.thinned(levels, 128)
+        slices = ""
+        for (axis, across, up), picture in zip((("z", "x", "y"), ("y", "x", "z"), ("x", "y", "z")), figures.middle_slices(small, volume.colours)):
+            bar = _round_length(sizes[across])
+            length = f"{units.number(bar * 1e3)} µm" if bar < 1 else f"{units.number(bar)} mm"
+            slices += (
+                f'<div class="slice" data-axis="{axis}"><div class="picture" style="aspect-ratio:{sizes[across]:.6g}/{sizes[up]:.6g}">'
+                f'<img src="{picture}" alt="{title}, middle slice in {axis}">'
+                f'<span class="scale" style="width:{100 * bar / sizes[across]:.2f}%"><b>{length}</b></span></div>'
+                f'<div class="where"><span>{axis} = {units.number(sizes[axis] / 2, 3)} mm</span> <small>{across} →, {up} ↑</small></div></div>')
+        at = f" <small>at {units.duration(time)}{peak}</small>" if time is not None else ""
+        return (f'<figure class="field{" wide" if wide else ""}" data-volume="{index}"><figcaption><b>{title}</b>{at}<output></output></figcaption>'
+                f'<div class="slices">{slices}</div>{legend}</figure>')
+
+    def vessel_view(self):
+        network = self.run.network()
+        if network is None:
+            return ""
+        self.vessels = figures.vessels(network, self.run.drugs)
+        flat = figures.vessels_flat(network, self.run.drugs)
+        count, drawn = self.vessels["count"], self.vessels["drawn"]
+        lengths = np.linalg.norm(np.diff(network.nodes[network.segments], axis=1)[:, 0], axis=1)
+        words = [f"{units.number(count)} segments, {units.number(np.nansum(lengths) * 1e3)} mm long in all, "
+                 f"median radius {units.number(float(np.nanmedian(network.radius)) * 1e6, 3)} µm."]
+        if drawn < count:
+            words.append(f"Drawn are the {units.number(drawn)} widest.")
+        if self.vessels["factor"] > 1.005:
+            words.append(f"Drawn {units.number(self.vessels['factor'], 2)} times as wide as they are.")
+        buttons = "".join(f'<button type="button" data-quantity="{i}">{escape(one["label"])}</button>' for i, one in enumerate(self.vessels["quantities"]))
+        picture = f'<img class="flat" src="{flat}" alt="vessels seen along z, coloured by drug and by pO2">' if flat else ""
+        return (f'<p class="quiet">{" ".join(words)}</p><div class="buttons" id="vessel-buttons" hidden>{buttons}</div>'
+                '<div id="vessel-legend" hidden><b></b><div class="bar"></div><div class="ticks">' + "<span></span>" * 5 + "</div></div>"
+                f'<div id="vessel-view" hidden></div><div id="vessel-flat">{picture}</div>')
+
+    def exposure(self):
+        content = ""
+        for drug in self.run.drugs:
+            found, source = self.run.histogram(drug), "written by the run"
+            if found is None:
+                found, source = self._histogram_of_fields(drug), "computed here from the fields of the last output time"
+            if found is None:
+                continue
+            dose, unit, fraction = found
+            self.charts[f"histogram-{drug}"] = figures.histogram(dose, fraction, unit)
+            shown, by = units.scale(unit, float(np.max(dose)))
+            at = lambda share: float(np.interp(-share, -fraction, dose)) * by
+            rows = "".join(f"<tr><th>D{share}: {share} % of the viable tumour gets</th><td>≥ {units.number(at(share / 100), 3)}</td><td>{escape(shown)}</td></tr>"
+                           for share in (95, 50, 5))
+            content += (f"<h3>{escape(units.words(drug))}</h3>" + f'<div class="pair">{self._chart(f"histogram-{drug}")}<table class="plain"><tbody>{rows}</tbody></table></div>'
+                        + f'<p class="quiet">Drug-volume histogram, {source}.</p>')
+        return content
+
+    def _histogram_of_fields(self, drug):
+        auc, density = self.run.field(f"{drug}_auc"), self.run.field("viable_density")
+        if auc is None:
+            return None
+        weight = np.where(self.tumour, 1.0 if density is None else density.values, 0.0)
+        use = np.isfinite(auc.values) & np.isfinite(weight) & (weight > 0)
+        values, weight = auc.values[use], weight[use]
+        if not len(values):
+            return None
+        shares = np.linspace(0, 1, 201)
+        dose = np.array([quantile(values, weight, share) for share in shares])
+        return np.append(0.0, dose), auc.unit, np.append(1.0, 1 - shares)
+
+    def courses(self):
+        time, quantities = self.run.series()
+        if not quantities or not len(finite(time)):
+            return ""
+        content = ""
+        for index, (title, figure) in enumerate(figures.time_courses(time, quantities)):
+            self.charts[f"course-{index}"] = figure
+            content += f'<div>{f"<h3>{escape(title)}</h3>" if title else ""}{self._chart(f"course-{index}")}</div>'
+        return f'<div class="cards charts">{content}</div>'
+
+    def _chart(self, name):
+        return f'<div class="chart" data-chart="{escape(name)}"><p class="quiet">This chart needs JavaScript and a browser of 2023 or later.</p></div>'
+
+    def balance(self):
+        rows = self.run.balance()
+        if not rows:
+            return ""
+        columns = list(dict.fromkeys(name for _, _, values in rows for name in values))
+        errors = [name for name in columns if "error" in name.lower()]
+        limits = [name for name in columns if name == "allowed"]
+        order = ("start", "initial", "in_place", "in", "inflow", "out", "outflow", "bound", "degraded")
+        rank = {name: place for place, name in enumerate(order)}
+        columns = sorted((name for name in columns if name not in errors + limits), key=lambda name: rank.get(name, len(order))) + errors + limits
+        named = any(where for _, where, _ in rows)
+        head = "".join(f"<th>{escape(units.words(name))}</th>" for name in columns)
+        body, worst, open_ledgers, bare = "", 0.0, 0, False
+        for species, where, values in rows:
+            cells = ""
+            allowed = values.get("allowed", (CLOSES, ""))[0] or CLOSES
+            largest = max((abs(value) for name, (value, _) in values.items() if name not in errors + limits and value is not None and math.isfinite(value)), default=0.0)
+            for name in columns:
+                value, unit = values.get(name, (None, ""))
+                relative = "error" in name.lower() and (unit in ("", "1") or "relative" in name.lower() or name.lower() == "error")
+                if name not in values:
+                    cells += "<td></td>"
+                elif name in limits:
+                    cells += f"<td>{units.number(value, 2)}</td>"
+                elif relative:
+                    good = value is not None and math.isfinite(value) and abs(value) <= allowed
+                    open_ledgers += not good
+                    worst = max(worst, math.inf if value is None or not math.isfinite(value) else abs(value))
+                    cells += f'<td class="{"good" if good else "bad"}">{units.number(value, 3)} {"✓" if good else "✗"}</td>'
+                else:
+                    bare = bare or not unit
+                    shown, by = units.scale(unit, largest)
+                    cells += f"<td>{units.number(None if value is None else value * by)} {escape(shown)}</td>"
+            body += f"<tr><th>{escape(units.words(species))}</th>{f'<th>{escape(units.words(where))}</th>' if where or named else ''}{cells}</tr>"
+        head = f"<th>Species</th>{'<th>Compartment</th>' if named else ''}{head}"
+        verdict = (f"Largest error {units.number(worst, 3)}: " + ("not every ledger closes." if open_ledgers else "every ledger closes.")) if errors else ""
+        return (f'<div class="scroll"><table class="plain wide"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+                f'<p class="quiet">Errors are relative to the cumulative inflow into the compartment; a run must close to 10⁻⁶. {verdict}'
+                f'{" Amounts without a unit are in SI, as the run wrote them." if bare else ""}</p>')
+
+    def parameters(self):
+        settings = self.run.settings()
+        deck = self.run.attribute("deck")
+        content = ""
+        if settings:
+            changed = [one for one in settings if one.default is False]
+            unknown = all(one.default is None for one in settings)
+            if unknown:
+                content += _settings_table(settings)
+            else:
+                content += f'<p class="quiet">{len(changed)} of {len(settings)} differ from their default.</p>'
+                content += _settings_table(changed) if changed else ""
+                content += f"<details><summary>All {len(settings)} parameters</summary>{_settings_table(settings)}</details>"
+        if deck:
+            content += f"<details><summary>The deck</summary><pre>{escape(deck)}</pre></details>"
+        return content
+
+    def timing(self):
+        timing = self.run.part("timing")
+        rows = []
+
+        def add(values, prefix=""):
+            for key, value in values.items():
+                if isinstance(value, dict):
+                    add(value, prefix if key in ("phases", "phase", "seconds") else f"{prefix}{units.words(key)}: ")
+                elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                    rows.append((f"{prefix}{units.words(key.removesuffix('_seconds').removesuffix('_s'))}", key, float(value)))
+
+        add(timing)
+        spans = [(label, value) for label, key, value in rows if _is_seconds(key)]
+        other = [units.keyed(key, value) for label, key, value in rows if not _is_seconds(key)]
+        if not spans:
+            return ""
+        totals = [value for label, value in spans if label.lower() in ("total", "wall", "wall time", "elapsed")]
+        phases = sorted(((label, value) for label, value in spans if label.lower() not in ("total", "wall", "wall time", "elapsed")), key=lambda one: -one[1])
+        largest = max([value for _, value in phases] or [1.0]) or 1.0
+        whole = totals[0] if totals else sum(value for _, value in phases)
+        body = "".join(
+            f'<tr><th>{escape(label)}</th><td>{units.number(value, 3)}</td><td>{units.number(100 * value / whole, 3) if whole else ""}</td>'
+            f'<td class="meter"><span style="width:{100 * value / largest:.2f}%"></span></td></tr>' for label, value in phases)
+        body += f"<tr><th>Total</th><td>{units.number(whole, 3)}</td><td></td><td></td></tr>" if whole else ""
+        for name in ("memory", "work"):
+            other += [units.keyed(key, value) for key, value in self.run.part(name).items() if isinstance(value, (int, float))]
+        extra = "; ".join(f"{label}: {value} {unit}".strip() for label, value, unit in other)
+        return (f'<table class="plain timing"><thead><tr><th>Phase</th><th>[s]</th><th>[%]</th><th></th></tr></thead><tbody>{body}</tbody></table>'
+                + (f'<p class="quiet">{escape(extra)}</p>' if extra else ""))
+
+    def notes(self):
+        return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in self.run.notes) + "</ul>" if self.run.notes else ""
+
+    def data(self):
+        volumes, thinned = [], []
+        for most in (96, 72, 64, 48, 32, 24):
+            thinned = [figures.thinned(one.levels, most) for one in self.volumes]
+            volumes = [figures.packed(levels.tobytes()) for levels in thinned]
+            if sum(map(len, volumes)) <= BYTES_OF_VOLUMES:
+                break
+        edge = figures.thinned(self.tumour.astype(np.uint8), 96) if self.outlined else None
+        about = {
+            "volumes": [{"shape": levels.shape, "low": one.low, "high": one.high, "unit": one.unit, "classes": one.classes,
+                         "colours": one.colours.ravel().tolist()} for one, levels in zip(self.volumes, thinned)],
+            "size": dict(zip("xyz", (n * h * 1e3 for n, h in zip(self.run.cells, self.run.spacing)))),
+            "tumour": None if edge is None else edge.shape,
+            "vessels": self.vessels,
+            "charts": {name: figure.to_plotly_json() for name, figure in self.charts.items()},
+        }
+        packs = [("about", figures.packed(figures.encoded(about)))] + [(f"volume-{i}", one) for i, one in enumerate(volumes)]
+        if edge is not None:
+            packs.append(("tumour", figures.packed(edge.tobytes())))
+        if self.charts or self.vessels:
+            packs.append(("plotly", figures.packed(get_plotlyjs().encode())))
+        scripts = "".join(f'<script type="application/gzip" id="data-{name}">{content}</script>' for name, content in packs)
+        return f"{scripts}<script>{(_asset / 'page.js').read_text(encoding='utf-8')}</script>"
+
+
+def _settings_table(settings):
+    rows = "".join(
+        f"<tr><th><code>{escape(one.key)}</code></th><td>{escape(one.value)}</td><td>{escape(units.pretty(one.unit))}</td><td>{escape(one.source)}</td></tr>"
+        for one in settings)
+    return ('<div class="scroll"><table class="plain left"><thead><tr><th>Key</th><th>Value</th><th>Unit</th><th>Source</th></tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>")
+
+
+def _is_seconds(key):
+    return not any(part in key for part in ("count", "steps", "iterations", "ranks", "bytes", "memory", "number", "cells"))
+
+
+def _round_length(span):
+    """A round length (1, 2 or 5 times a power of ten) of about a quarter of a span."""
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    return max(step * power for step in (1, 2, 5) if step * power <= span / 4)

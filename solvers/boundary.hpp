@@ -1,0 +1,26 @@
+#pragma once
+#include <array>
+
+namespace sanctuary {
+
+/// What happens at a wall of the box.
+enum class WallKind {
+  closed,    ///< no flux at all
+  fixed,     ///< value given on the wall (Dirichlet)
+  outflow,   ///< no diffusive flux; what flows out carries the value inside, what flows in carries the wall value
+};
+
+/// Wall conditions in the order -x, +x, -y, +y, -z, +z.
+struct Walls {
+  std::array<WallKind, 6> kind{};
+  std::array<double, 6> value{};
+  /// All six walls alike.
+  static Walls all(WallKind kind, double value = 0) {
+    Walls walls;
+    walls.kind.fill(kind);
+    walls.value.fill(value);
+    return walls;
+  }
+};
+
+}  // namespace sanctuary

@@ -1,0 +1,90 @@
+#pragma once
+#include <petscdmda.h>
+
+#include <array>
+#include <vector>
+
+#include "solvers/petsc.hpp"
+
+namespace sanctuary {
+
+/// A box of equal cells. Axes are x, y, z; lengths in m.
+struct GridSpec {
+  std::array<double, 3> origin{};
+  std::array<double, 3> spacing{};
+  std::array<long, 3> cells{};
+};
+
+/// Cells of a box, cut into one box per rank. Owned cells are numbered with x fastest; so are PETSc's vectors from
+/// `vector()`, rank after rank. Owns its DMDA (one value per cell, star stencil of width 1).
+class Grid {
+ public:
+  /// Collective on `comm`. Throws InputError when there are fewer cells along an axis than ranks cut it into.
+  Grid(MPI_Comm comm, const GridSpec& spec);
+
+  [[nodiscard]] MPI_Comm comm() const { return comm_; }
+  [[nodiscard]] const GridSpec& spec() const { return spec_; }
+  [[nodiscard]] DM dm() const { return dm_.get(); }
+  /// First owned cell and number of owned cells along each axis.
+  [[nodiscard]] const std::array<long, 3>& start() const { return start_; }
+  [[nodiscard]] const std::array<long, 3>& size() const { return size_; }
+  [[nodiscard]] std::size_t local_cells() const { return static_cast<std::size_t>(size_[0] * size_[1] * size_[2]); }
+  [[nodiscard]] long global_cells() const { return spec_.cells[0] * spec_.cells[1] * spec_.cells[2]; }
+  /// Volume of a cell [m^3].
+  [[nodiscard]] double cell_volume() const { return spec_.spacing[0] * spec_.spacing[1] * spec_.spacing[2]; }
+  /// Area of a face normal to `axis` [m^2].
+  [[nodiscard]] double face_area(int axis) const { return cell_volume() / spec_.spacing[static_cast<std::size_t>(axis)]; }
+
+  /// Number of an owned cell from its place in the box.
+  [[nodiscard]] std::size_t local(long i, long j, long k) const {
+    return static_cast<std::size_t>(((k - start_[2]) * size_[1] + (j - start_[1])) * size_[0] + (i - start_[0]));
+  }
+  /// Place in the box of an owned cell.
+  [[nodiscard]] std::array<long, 3> place(std::size_t local_cell) const {
+    const auto l = static_cast<long>(local_cell);
+    return {start_[0] + l % size_[0], start_[1] + l / size_[0] % size_[1], start_[2] + l / (size_[0] * size_[1])};
+  }
+  /// Centre of an owned cell [m].
+  [[nodiscard]] std::array<double, 3> centre(std::size_t local_cell) const;
+  /// True if the cell is owned by this rank.
+  [[nodiscard]] bool owns(const std::array<long, 3>& cell) const;
+  /// Rank that owns a cell of the box.
+  [[nodiscard]] int owner(const std::array<long, 3>& cell) const;
+  /// Row of an owned cell in PETSc's global numbering.
+  [[nodiscard]] PetscInt row(std::size_t local_cell) const { return first_row_ + static_cast<PetscInt>(local_cell); }
+  /// The cell that holds a point; points on or just outside a wall belong to the cell at the wall.
+  [[nodiscard]] std::array<long, 3> cell_of(const std::array<double, 3>& point) const;
+
+  /// A new vector of one value per cell, zero. Collective.
+  [[nodiscard]] VecHandle vector() const;
+
+ private:
+  MPI_Comm comm_;
+  GridSpec spec_;
+  DmHandle dm_;
+  std::array<long, 3> start_{}, size_{};
+  std::array<std::vector<long>, 3> cuts_;  // first cell of each block along each axis, and the end
+  PetscInt first_row_ = 0;
+};
+
+/// One value on each face that touches an owned cell, by axis; a face stands at the lower side of its cell.
+class FaceField {
+ public:
+  FaceField() = default;
+  explicit FaceField(const Grid& grid);
+  /// Number of the lower face of local cell (i, j, k) normal to `axis`; the upper face is the lower one of i + 1.
+  [[nodiscard]] std::size_t index(int axis, long i, long j, long k) const {
+    const auto& n = extent_[static_cast<std::size_t>(axis)];
+    return static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
+  }
+  std::vector<double>& operator[](int axis) { return value_[static_cast<std::size_t>(axis)]; }
+  const std::vector<double>& operator[](int axis) const { return value_[static_cast<std::size_t>(axis)]; }
+  /// Faces along x, y, z of the faces normal to `axis`.
+  [[nodiscard]] const std::array<long, 3>& extent(int axis) const { return extent_[static_cast<std::size_t>(axis)]; }
+
+ private:
+  std::array<std::vector<double>, 3> value_;
+  std::array<std::array<long, 3>, 3> extent_{};
+};
+
+}  // namespace sanctuary

@@ -1,0 +1,52 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include "solvers/network/embedding.hpp"
+
+namespace sanctuary {
+
+/// What one piece of vessel does to a solute, as a linear row. The unknowns are the mixed value at each node and the
+/// value c at the outlet of each piece; the mean value in the lumen is weight * (value at the upstream node) +
+/// (1 - weight) * c, with the weight that is exact for constant tissue values (exponential profile), so that the
+/// exchange is of second order in the length of a piece and every coefficient stays positive.
+struct PieceCoefficients {
+  std::array<double, 2> enter{};  ///< carried from the node at each end into the piece, per value at the node [m^3/s]
+  std::array<double, 2> leave{};  ///< carried from the piece into the node at each end, per value of the piece [m^3/s]
+  double diffusion = 0;           ///< conductance between the piece and each of its nodes [m^3/s]
+  double volume = 0;              ///< storage of the solute per value of the piece [m^3]
+  double to_tissue = 0;           ///< a_v: exchange = a_v * mean value in the lumen - a_t * value in the cell [m^3/s]
+  double from_tissue = 0;         ///< a_t
+  double weight = 0;
+  int upstream = -1;              ///< end that feeds the piece: 0, 1; -1: both or none, then the mean is c
+};
+
+/// Weight of the upstream value in the mean over a piece with exponential profile: 1/kappa - 1/(e^kappa - 1).
+[[nodiscard]] double upstream_weight(double kappa);
+
+/// Fills enter, leave, upstream and weight from the carrier flows at the two ends (positive from the first to the second
+/// end), after to_tissue and from_tissue are set.
+void set_convection(double flow_first, double flow_second, PieceCoefficients& piece);
+
+/// The sparse matrices of a solute on the network: N (network by network), B (cells by network), C (network by cells).
+class NetworkMatrices {
+ public:
+  explicit NetworkMatrices(const EmbeddedNetwork& network);
+  /// Assembles from the coefficients of the owned pieces; `storage_rate` multiplies the volumes (1 / (gamma dt), 0 when
+  /// steady); `node_outflow`: per owned node, carried out of the box per value at the node [m^3/s]. Collective.
+  void assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow, double storage_rate);
+  [[nodiscard]] Mat network() const { return n_.get(); }
+  [[nodiscard]] Mat to_cells() const { return b_.get(); }
+  [[nodiscard]] Mat from_cells() const { return c_.get(); }
+  /// Sum of from_tissue over the pieces in each owned cell: belongs on the diagonal of the cells.
+  [[nodiscard]] const std::vector<double>& cell_diagonal() const { return cell_diagonal_; }
+  /// What each cell takes from the vessels per time, net, at given values. Collective.
+  void exchange(Vec cells, Vec network, Vec out) const;
+
+ private:
+  const EmbeddedNetwork* embedded_;
+  MatHandle n_, b_, c_;
+  std::vector<double> cell_diagonal_;
+};
+
+}  // namespace sanctuary

@@ -1,0 +1,87 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "solvers/network/embedding.hpp"
+#include "solvers/petsc.hpp"
+
+namespace sanctuary {
+
+/// How blood resists and how red cells divide; the formulas stand in rheology.hpp and phase_separation.hpp.
+struct BloodLaws {
+  /// Apparent viscosity [Pa s] of blood in a vessel of a diameter [m] at a discharge haematocrit.
+  std::function<double(double diameter, double haematocrit)> viscosity;
+  /// Discharge haematocrits of the daughters from the feed: (haematocrit of the feed, diameter of the largest feeding
+  /// vessel, flows out, diameters out) -> haematocrits out. Conserves red cells.
+  std::function<void(double, double, std::span<const double>, std::span<const double>, std::span<double>)> split;
+  double inlet_haematocrit = 0.45;  ///< where a boundary node states none
+};
+
+/// Blood flow on a CutNetwork. Flows are positive from the first to the second node of a piece.
+struct BloodFlow {
+  std::vector<double> pressure;     ///< of each node [Pa]
+  std::vector<double> flow;         ///< at the middle of each piece [m^3/s]
+  std::vector<double> leak;         ///< plasma lost through the wall of each piece [m^3/s]
+  std::vector<double> haematocrit;  ///< discharge haematocrit at the middle of each piece
+  std::vector<double> red_cells;    ///< red-cell volume carried along each piece, in the direction of the flow [m^3/s]
+  std::vector<double> viscous_haematocrit;  ///< that gave the resistances; equal to `haematocrit` once converged
+  std::vector<double> protein;      ///< plasma protein flux of each piece over its concentration in the blood that enters [m^3/s]
+  std::vector<double> plasma;       ///< plasma entering each piece [m^3/s]; 0 where no blood passes through
+  std::vector<double> inflow;       ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
+  bool converged = false;
+  bool oscillating = false;         ///< the haematocrit runs through a cycle: no steady state was found
+  int iterations = 0;
+  double change = 0;                ///< largest change of a haematocrit in the last iteration (weighted_change)
+  double blood_imbalance = 0;       ///< largest imbalance at a node over the boundary inflow
+  double red_cell_imbalance = 0;    ///< boundary red cells in minus out, over in
+  /// Flow at the first (0) and the second (1) end of a piece, positive from first to second.
+  [[nodiscard]] double end_flow(std::size_t piece, int end) const {
+    return flow[piece] + (end == 0 ? 0.5 : -0.5) * leak[piece];
+  }
+};
+
+/// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
+/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). The whole network is held on each rank and
+/// solved alike on all; not collective.
+class FlowSolver {
+ public:
+  /// `radius` of each piece [m]. Throws InputError when a connected part has flow boundaries but no pressure boundary
+  /// to fix its level, or when no boundary pressure is given at all.
+  FlowSolver(const CutNetwork& network, std::vector<double> radius, BloodLaws laws);
+
+  /// Steady flow at given leaks (zero, or what the tissue takes from each piece), starting from the haematocrits in
+  /// `state` (empty: the inlet haematocrit). Not converged within `max_iterations`: the state says so, and is the one
+  /// nearest to steady: its flows, leaks and red cells balance all the same.
+  void solve(BloodFlow& state, double tolerance = 2e-9, int max_iterations = 300) const;
+  /// Poiseuille conductance of each piece [m^3/(Pa s)].
+  [[nodiscard]] std::vector<double> conductance(const std::vector<double>& haematocrit) const;
+  /// Flows and boundary inflow from pressures, leaks and conductances.
+  void flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
+  /// Red cells and haematocrits from flows and leaks.
+  void sweep(BloodFlow& state) const;
+  /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of the
+  /// largest flow.
+  [[nodiscard]] double weighted_change(const BloodFlow& state, const std::vector<double>& haematocrit) const;
+  /// Fills the imbalances.
+  void balance(BloodFlow& state) const;
+  [[nodiscard]] const CutNetwork& network() const { return *network_; }
+  [[nodiscard]] const std::vector<double>& radius() const { return radius_; }
+  [[nodiscard]] const BloodLaws& laws() const { return laws_; }
+  /// True for nodes whose pressure is given: a pressure boundary, or one node of a part without any boundary.
+  [[nodiscard]] const std::vector<char>& fixed() const { return fixed_; }
+
+ private:
+  void solve_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
+
+  const CutNetwork* network_;
+  std::vector<double> radius_;
+  BloodLaws laws_;
+  std::vector<char> fixed_;
+  std::vector<long> offset_, piece_;  // pieces at each node
+  mutable MatHandle matrix_;
+  mutable KspHandle ksp_;
+};
+
+}  // namespace sanctuary

@@ -1,0 +1,128 @@
+#include "solvers/network/phase_separation.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+namespace sanctuary {
+namespace {
+
+// Red cells that each daughter gets per unit of inflowing cells, `order` being the daughters that carry blood,
+// by rising flow and then diameter.
+std::vector<double> sequential_shares(SplitForm form, double inflow_haematocrit, double parent_diameter,
+                                      std::span<const double> flow, std::span<const double> diameter,
+                                      const std::vector<std::size_t>& order) {
+  std::vector<double> share(flow.size(), 0.0), blood_left(order.size()), widest_left(order.size());
+  double blood = 0, widest = 0;
+  for (std::size_t i = order.size(); i-- > 0;) {  // summed from the back: the remainder is then never a difference
+    blood_left[i] = blood += flow[order[i]];
+    widest_left[i] = widest = std::max(widest, diameter[order[i]]);
+  }
+  double cells = 1.0;
+  double parent = parent_diameter;
+  for (std::size_t i = 0; i + 1 < order.size(); ++i) {
+    const double haematocrit = std::min(inflow_haematocrit * cells * blood_left[0] / blood_left[i], 1.0);
+    const double taken = cells * red_cell_share(form, flow[order[i]] / blood_left[i], haematocrit, parent,
+                                                diameter[order[i]], widest_left[i + 1]);
+    share[order[i]] = taken;
+    cells -= taken;
+    parent = widest_left[i + 1];
+  }
+  share[order.back()] = cells;
+  for (std::size_t first = 0; first < order.size();) {  // equal daughters share equally
+    std::size_t last = first + 1;
+    double sum = share[order[first]];
+    while (last < order.size() && flow[order[last]] == flow[order[first]] &&
+           diameter[order[last]] == diameter[order[first]])
+      sum += share[order[last++]];
+    for (std::size_t i = first; i < last; ++i) share[order[i]] = sum / static_cast<double>(last - first);
+    first = last;
+  }
+  return share;
+}
+
+std::vector<double> each_against_rest_shares(SplitForm form, double inflow_haematocrit, double parent_diameter,
+                                             std::span<const double> flow, std::span<const double> diameter,
+                                             const std::vector<std::size_t>& order) {
+  double blood = 0;
+  for (const auto i : order) blood += flow[i];
+  std::vector<double> share(flow.size(), 0.0);
+  double sum = 0;
+  for (const auto i : order) {
+    double widest = 0;
+    for (const auto j : order)
+      if (j != i) widest = std::max(widest, diameter[j]);
+    share[i] = red_cell_share(form, flow[i] / blood, inflow_haematocrit, parent_diameter, diameter[i], widest);
+    sum += share[i];
+  }
+  // Many thin daughters may each fall under the plasma-skimming threshold: then the law has nothing to say.
+  for (const auto i : order) share[i] = sum > 0 ? share[i] / sum : flow[i] / blood;
+  return share;
+}
+
+}  // namespace
+
+double red_cell_share(SplitForm form, double flow_share, double inflow_haematocrit, double parent_diameter,
+                      double diameter_a, double diameter_b) {
+  if (form == SplitForm::proportional || flow_share <= 0.0 || flow_share >= 1.0)
+    return std::clamp(flow_share, 0.0, 1.0);
+  const double parent = parent_diameter * 1e6;
+  const double h = (1.0 - inflow_haematocrit) / parent;
+  double a = 0, skimming = 0;
+  if (form == SplitForm::pries_2005) {
+    const double ratio = (diameter_a * diameter_a) / (diameter_b * diameter_b);
+    a = -13.29 * h * (ratio - 1.0) / (ratio + 1.0);
+    skimming = 0.964 * h;
+  } else {
+    a = -6.96 * std::log(diameter_a / diameter_b) / parent;
+    skimming = 0.4 / parent;
+  }
+  const double b = 1.0 + 6.98 * h;
+  if (flow_share <= skimming) return flow_share >= 1.0 - skimming ? 0.5 : 0.0;
+  if (flow_share >= 1.0 - skimming) return 1.0;
+  const double x = (flow_share - skimming) / (1.0 - 2.0 * skimming);
+  return 1.0 / (1.0 + std::exp(-a - b * std::log(x / (1.0 - x))));
+}
+
+void split_red_cells(const SplitLaw& law, double inflow_haematocrit, double parent_diameter,
+                     std::span<const double> out_flow, std::span<const double> out_diameter,
+                     std::span<double> out_haematocrit) {
+  assert(out_flow.size() == out_diameter.size() && out_flow.size() == out_haematocrit.size());
+  std::vector<std::size_t> carrying;
+  for (std::size_t i = 0; i < out_flow.size(); ++i) {
+    assert(out_flow[i] >= 0);
+    out_haematocrit[i] = inflow_haematocrit;
+    if (out_flow[i] > 0) carrying.push_back(i);
+  }
+  if (carrying.size() < 2 || inflow_haematocrit <= 0 || law.form == SplitForm::proportional) return;
+
+  // Every sum below then has the same digits whatever the order of the daughters.
+  std::sort(carrying.begin(), carrying.end(), [&](std::size_t a, std::size_t b) {
+    return out_flow[a] != out_flow[b] ? out_flow[a] < out_flow[b] : out_diameter[a] < out_diameter[b];
+  });
+  double blood = 0;
+  for (const auto i : carrying) blood += out_flow[i];
+
+  const auto share =
+      law.many == ManyDaughters::sequential || carrying.size() == 2
+          ? sequential_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying)
+          : each_against_rest_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying);
+  for (const auto i : carrying) out_haematocrit[i] = inflow_haematocrit * share[i] * blood / out_flow[i];
+
+  // What lies above the cap goes to the others in proportion to their room; their room suffices because the cap is not
+  // under the mean.
+  const double cap = std::max(law.highest_haematocrit, inflow_haematocrit);
+  double excess = 0, room = 0;
+  for (const auto i : carrying) {
+    const double over = out_flow[i] * (out_haematocrit[i] - cap);
+    (over > 0 ? excess : room) += std::abs(over);
+  }
+  if (excess <= 0) return;
+  const double filled = room > 0 ? std::min(excess / room, 1.0) : 1.0;
+  for (const auto i : carrying)
+    out_haematocrit[i] = out_haematocrit[i] > cap ? cap : out_haematocrit[i] + filled * (cap - out_haematocrit[i]);
+}
+
+}  // namespace sanctuary

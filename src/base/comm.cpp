@@ -1,0 +1,106 @@
+#include "base/comm.hpp"
+
+#include <exception>
+
+#include "base/error.hpp"
+
+namespace sanctuary {
+namespace {
+
+struct Failure {
+  int code = 0;
+  std::string text;
+};
+
+Failure caught(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return {static_cast<int>(error.code()), error.what()};
+  } catch (const std::exception& error) {
+    return {static_cast<int>(ExitCode::numerics), error.what()};
+  }
+  return {};
+}
+
+[[noreturn]] void rethrow(MPI_Comm comm, const Failure& mine, int source) {
+  int code = mine.code;
+  auto length = static_cast<int>(mine.text.size());
+  MPI_Bcast(&code, 1, MPI_INT, source, comm);
+  MPI_Bcast(&length, 1, MPI_INT, source, comm);
+  std::string text = mine.text;
+  text.resize(static_cast<std::size_t>(length));
+  MPI_Bcast(text.data(), length, MPI_CHAR, source, comm);
+  switch (static_cast<ExitCode>(code)) {
+    case ExitCode::bad_input:
+      throw InputError(text);
+    case ExitCode::io:
+      throw IoError(text);
+    case ExitCode::stopped:
+      throw Stopped(text);
+    default:
+      throw NumericsError(text);
+  }
+}
+
+double reduced(MPI_Comm comm, double value, MPI_Op operation) {
+  double result = 0;
+  MPI_Allreduce(&value, &result, 1, MPI_DOUBLE, operation, comm);
+  return result;
+}
+
+}  // namespace
+
+int rank_of(MPI_Comm comm) {
+  int rank = 0;
+  MPI_Comm_rank(comm, &rank);
+  return rank;
+}
+
+int size_of(MPI_Comm comm) {
+  int size = 1;
+  MPI_Comm_size(comm, &size);
+  return size;
+}
+
+void together(MPI_Comm comm, const std::function<void()>& work) {
+  const Failure mine = caught(work);
+  const int none = size_of(comm);
+  int first = mine.code != 0 ? rank_of(comm) : none;
+  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, comm);
+  if (first < none) rethrow(comm, mine, first);
+}
+
+void on_root(MPI_Comm comm, const std::function<void()>& work) {
+  together(comm, [&] {
+    if (rank_of(comm) == 0) work();
+  });
+}
+
+std::string broadcast(MPI_Comm comm, std::string text) {
+  auto length = static_cast<long>(text.size());
+  MPI_Bcast(&length, 1, MPI_LONG, 0, comm);
+  text.resize(static_cast<std::size_t>(length));
+  MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, 0, comm);
+  return text;
+}
+
+void broadcast(MPI_Comm comm, std::vector<double>& values) {
+  auto length = static_cast<long>(values.size());
+  MPI_Bcast(&length, 1, MPI_LONG, 0, comm);
+  values.resize(static_cast<std::size_t>(length));
+  MPI_Bcast(values.data(), static_cast<int>(length), MPI_DOUBLE, 0, comm);
+}
+
+void broadcast(MPI_Comm comm, std::vector<long>& values) {
+  auto length = static_cast<long>(values.size());
+  MPI_Bcast(&length, 1, MPI_LONG, 0, comm);
+  values.resize(static_cast<std::size_t>(length));
+  MPI_Bcast(values.data(), static_cast<int>(length), MPI_LONG, 0, comm);
+}
+
+double sum_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_SUM); }
+double max_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_MAX); }
+double min_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_MIN); }
+
+}  // namespace sanctuary

@@ -1,0 +1,33 @@
+#pragma once
+#include <mpi.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace sanctuary {
+
+/// Rank of the caller in `comm`.
+[[nodiscard]] int rank_of(MPI_Comm comm);
+/// Number of ranks of `comm`.
+[[nodiscard]] int size_of(MPI_Comm comm);
+
+/// Runs `work` on every rank; when it throws on any, throws the same error (that of the lowest failing rank) on all.
+/// Collective on `comm`; `work` must not be collective itself past a point where one rank can throw.
+void together(MPI_Comm comm, const std::function<void()>& work);
+
+/// Runs `work` on rank 0 alone and throws its failure on all ranks. Collective on `comm`.
+void on_root(MPI_Comm comm, const std::function<void()>& work);
+
+/// Copies text from rank 0 to all ranks. Collective on `comm`.
+[[nodiscard]] std::string broadcast(MPI_Comm comm, std::string text);
+/// Copies doubles or integers from rank 0 to all ranks. Collective on `comm`.
+void broadcast(MPI_Comm comm, std::vector<double>& values);
+void broadcast(MPI_Comm comm, std::vector<long>& values);
+
+/// Sum, largest and smallest over the ranks of `comm`. Collective.
+[[nodiscard]] double sum_over(MPI_Comm comm, double value);
+[[nodiscard]] double max_over(MPI_Comm comm, double value);
+[[nodiscard]] double min_over(MPI_Comm comm, double value);
+
+}  // namespace sanctuary

@@ -1,0 +1,81 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/catalogue.hpp"
+#include "base/comm.hpp"
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "patient/parameters.hpp"
+
+namespace sanctuary {
+namespace {
+
+// Fields, solver vectors and multigrid levels of a patient with one drug; to be replaced by the figure of the
+// benchmark.
+constexpr double bytes_per_cell = 1500;
+
+std::string origin_text(const Deck::Entry& entry) {
+  if (entry.is_default) return "default";
+  return entry.origin.line > 0 ? fmt::format("{}:{}", entry.origin.file, entry.origin.line) : entry.origin.file;
+}
+
+std::string listing(const Deck& deck) {
+  const std::vector<Deck::Entry> entries = deck.entries();
+  std::vector<std::string> values;
+  std::size_t key_width = 0, value_width = 0;
+  for (const Deck::Entry& entry : entries) {
+    const bool show_unit = !entry.unit.empty() && entry.unit != "1" && !entry.value.empty();
+    values.push_back(entry.value.empty() ? "\"\"" : entry.value + (show_unit ? " " + entry.unit : ""));
+    key_width = std::max(key_width, entry.key.size());
+    value_width = std::max(value_width, std::min<std::size_t>(values.back().size(), 40));
+  }
+  std::string text;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    text += fmt::format("{:<{}} = {:<{}}  # {}\n", entries[i].key, key_width, values[i], value_width,
+                        origin_text(entries[i]));
+  }
+  return text;
+}
+
+// Number of grid cells along x, y, z; zero where the deck does not say.
+double cells_of(const Deck& deck, const Catalogue& catalogue) {
+  const auto values = [&](const char* key) {
+    const Parameter* parameter = find_parameter(catalogue, key);
+    if (parameter == nullptr) return std::vector<double>{};
+    return parameter->kind == Kind::numbers ? deck.numbers(*parameter) : std::vector<double>{deck.number(*parameter)};
+  };
+  const auto along = [](const std::vector<double>& list, std::size_t axis) {
+    return list.empty() ? 0.0 : list[std::min(axis, list.size() - 1)];
+  };
+  const std::vector<double> cells = values("grid.cells"), size = values("grid.size"), spacing = values("grid.spacing");
+  double count = 1;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    if (!cells.empty()) {
+      count *= along(cells, axis);
+    } else {
+      count *= along(spacing, axis) > 0 ? std::ceil(along(size, axis) / along(spacing, axis) - 1e-9) : 0.0;
+    }
+  }
+  return count;
+}
+
+}  // namespace
+
+std::vector<CommandOption> check_options() { return {}; }
+
+int run_check(MPI_Comm comm, const Invocation& invocation) {
+  const Catalogue& catalogue = program_catalogue();
+  const Deck deck = read_deck(comm, invocation.positional.front(), invocation.overrides, catalogue);
+  std::string text = invocation.quiet ? "" : listing(deck);
+  if (const double cells = cells_of(deck, catalogue); cells > 0) {
+    text += fmt::format("\ncells: {:.0f}\nmemory: about {:.2g} GB ({:.1f} kB per cell, not yet measured)\n", cells,
+                        cells * bytes_per_cell / 1e9, bytes_per_cell / 1e3);
+  }
+  text += fmt::format("{}: sound\n", deck.file());
+  print_once(comm, text);
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace sanctuary

@@ -1,0 +1,122 @@
+#include <mpi.h>
+#include <petscsys.h>
+
+#include <chrono>
+#include <cstdio>
+#include <new>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/comm.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "cli/commands.hpp"
+#include "cli/options.hpp"
+
+namespace sanctuary {
+namespace {
+
+std::vector<CommandSpec> command_table() {
+  return {
+      {"simulate", "DECK", "one patient: fields, exposure, sanctuaries", 1, 1, simulate_options(), run_simulate},
+      {"resume", "DIR", "goes on with an interrupted run", 1, 1, resume_options(), run_resume},
+      {"check", "DECK", "validates a deck, prints every parameter and where it came from", 1, 1, check_options(),
+       run_check},
+      {"params", "[GLOB]", "the catalogue of parameters, all or those whose key matches", 0, 1, params_options(),
+       run_params},
+      {"verify", "[NAME]", "runs the verification problems against their exact solutions", 0, 1, verify_options(),
+       run_verify},
+      {"network", "import|generate|info [FILE...]", "reads, makes and describes vessel networks", 1, 3,
+       network_options(), run_network},
+  };
+}
+
+// True once every rank has come here. A rank that failed alone would otherwise wait for the others for ever.
+bool all_failed_together(MPI_Comm comm) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Ibarrier(comm, &request);
+  constexpr std::chrono::seconds patience(10);
+  const auto begin = std::chrono::steady_clock::now();
+  int arrived = 0;
+  for (;;) {
+    MPI_Test(&request, &arrived, MPI_STATUS_IGNORE);
+    if (arrived != 0 || std::chrono::steady_clock::now() - begin > patience) return arrived != 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+int fail(MPI_Comm comm, ExitCode code, const char* message) {
+  const bool together = all_failed_together(comm);
+  if (!together || rank_of(comm) == 0) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "sanctuary: %s\n", message);
+    std::fflush(stderr);
+  }
+  if (!together) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+class PetscSession {
+ public:
+  PetscSession(char* program, const std::vector<std::string>& options) {
+    // SLURM's warning signal must reach our own handler.
+    std::vector<std::string> texts{program, "-no_signal_handler"};
+    texts.insert(texts.end(), options.begin(), options.end());
+    std::vector<char*> arguments;
+    for (std::string& text : texts) arguments.push_back(text.data());
+    arguments.push_back(nullptr);
+    int count = static_cast<int>(texts.size());
+    char** begin = arguments.data();
+    if (PetscInitialize(&count, &begin, nullptr, nullptr) != 0) {
+      throw InputError("PETSc refuses its options; expected what `sanctuary COMMAND -- -help` lists after `--`");
+    }
+  }
+  ~PetscSession() { (void)PetscFinalize(); }
+  PetscSession(const PetscSession&) = delete;
+  PetscSession& operator=(const PetscSession&) = delete;
+};
+
+int run(MPI_Comm comm, int argc, char** argv, std::optional<PetscSession>& petsc) {
+  const std::vector<CommandSpec> commands = command_table();
+  const CommandLine line = parse_command_line({argv + 1, argv + argc}, commands);
+  if (line.command == nullptr) {
+    print_once(comm, line.print);
+    return static_cast<int>(ExitCode::done);
+  }
+  log::start(comm, line.log_level, line.invocation.quiet);
+  petsc.emplace(argv[0], line.petsc);
+  return line.command->run(comm, line.invocation);
+}
+
+int guarded_run(MPI_Comm comm, MPI_Comm failures, int argc, char** argv) {
+  // Outlives the error handling below: PetscFinalize waits for all ranks.
+  std::optional<PetscSession> petsc;
+  try {
+    return run(comm, argc, argv, petsc);
+  } catch (const Error& error) {
+    return fail(failures, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(failures, ExitCode::numerics,
+                "out of memory; use more nodes or a coarser grid (`sanctuary check DECK`)");
+  } catch (const std::exception& error) {
+    return fail(failures, ExitCode::numerics, (std::string("internal error: ") + error.what()).c_str());
+  } catch (...) {
+    return fail(failures, ExitCode::numerics, "internal error of unknown kind");
+  }
+}
+
+}  // namespace
+}  // namespace sanctuary
+
+int main(int argc, char** argv) {
+  MPI_Init(&argc, &argv);
+  // A communicator of their own keeps failing ranks from matching the collectives of the ranks that still work.
+  MPI_Comm failures = MPI_COMM_NULL;
+  MPI_Comm_dup(MPI_COMM_WORLD, &failures);
+  const int code = sanctuary::guarded_run(MPI_COMM_WORLD, failures, argc, argv);
+  MPI_Comm_free(&failures);
+  MPI_Finalize();
+  return code;
+}

@@ -1,0 +1,881 @@
+#include "patient/patient.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "base/comm.hpp"
+#include "outcomes/exposure.hpp"
+#include "solvers/network/phase_separation.hpp"
+#include "therapy/host_interstitium.hpp"
+
+namespace sanctuary {
+namespace {
+
+std::size_t at(long i) { return static_cast<std::size_t>(i); }
+
+constexpr double micromolar = 1e-3;   // mol/m^3
+constexpr double hour = 3600;
+constexpr double micron = 1e-6;
+constexpr double far = 1e30;          // depth where there is no edge
+constexpr double least_plasma = 0.02;     // of blood: what carries solutes where filtration has all but dried it
+constexpr double small_solute = 4.5e-10;  // [m] stands for every solute where the wall does not sieve
+
+double positive(double x) { return std::max(x, 0.0); }
+
+}  // namespace
+
+/// Adds the time of a scope to a phase.
+class Patient::Stopwatch {
+ public:
+  Stopwatch(const Patient& patient, const char* phase) : sum_(&patient.timing_[phase]) {}
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() { *sum_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  double* sum_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+Patient::Patient(MPI_Comm comm, PatientSettings settings)
+    : comm_(comm), settings_(std::move(settings)), grid_(comm, settings_.grid) {
+  const Stopwatch watch(*this, "network set-up");
+  load_network();
+  if (settings_.network_source != "none") {
+    cut_ = cut_at_faces(graph_, settings_.grid);
+    embedded_ = std::make_unique<EmbeddedNetwork>(grid_, cut_);
+    std::vector<double> radius(cut_.pieces());
+    for (std::size_t p = 0; p < radius.size(); ++p) radius[p] = graph_.radius[at(cut_.piece_segment[p])];
+    BloodLaws laws;
+    laws.viscosity = [rheology = settings_.rheology](double diameter, double haematocrit) {
+      // Filtration can thicken blood that all but stands beyond what the law knows.
+      return apparent_viscosity(rheology, diameter, std::min(haematocrit, 0.95));
+    };
+    laws.split = [split = settings_.split](double inflow, double diameter, std::span<const double> flow,
+                                           std::span<const double> widths, std::span<double> out) {
+      split_red_cells(split, inflow, diameter, flow, widths, out);
+    };
+    laws.inlet_haematocrit = settings_.inlet_haematocrit;
+    flow_ = std::make_unique<FlowSolver>(cut_, std::move(radius), std::move(laws));
+  }
+  set_up_tissue();
+}
+
+Patient::~Patient() = default;
+
+void Patient::load_network() {
+  if (settings_.network_source == "none") return;
+  if (settings_.network_source == "generate") {
+    together(comm_, [&] { graph_ = generate_network(settings_.generator); });
+  } else {
+    graph_ = read_network(comm_, settings_.network_file, settings_.network_options, &notes_);
+  }
+  together(comm_, [&] {
+    const std::string name = settings_.network_source == "file" ? settings_.network_file.string() : "generated network";
+    if (settings_.network_repair) {
+      auto [mended, changes] = repair(graph_);
+      if (changes.changed()) notes_.push_back("network repaired: " + changes.text());
+      graph_ = std::move(mended);
+    }
+    bool any_pressure = false;
+    long outlet = -1;
+    for (long n = 0; n < graph_.nodes(); ++n) {
+      any_pressure = any_pressure || graph_.boundary[at(n)] == BoundaryKind::pressure;
+      if (graph_.boundary[at(n)] == BoundaryKind::flow && (outlet < 0 || graph_.boundary_value[at(n)] < graph_.boundary_value[at(outlet)])) outlet = n;
+    }
+    if (!any_pressure && outlet >= 0) {
+      graph_.boundary[at(outlet)] = BoundaryKind::pressure;
+      graph_.boundary_value[at(outlet)] = settings_.network_reference_pressure;
+      notes_.push_back("the network has boundary flows alone: its largest outlet, node " + std::to_string(graph_.node_id[at(outlet)]) +
+                       ", takes network.reference_pressure and lets pass what the others leave over");
+    }
+    Box box;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      box.origin[axis] = settings_.grid.origin[axis];
+      box.size[axis] = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
+    }
+    const Diagnosis found = diagnose(graph_, box);
+    if (graph_.segments() == 0) throw InputError(name + ": the network has no segments");
+    if (!found.outside_nodes.empty()) {
+      const Box extent = bounding_box(graph_);
+      std::string text = name + ": " + std::to_string(found.outside_nodes.size()) + " nodes lie outside the grid (first: node " +
+                         std::to_string(graph_.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) + " to " +
+                std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
+      }
+      throw InputError(text + "; set grid.origin, grid.cells and grid.spacing so that the box holds it");
+    }
+    if (!found.usable()) {
+      throw InputError(name + ": the network cannot be used as it is:\n" + report(found, graph_) +
+                       "\nSet network.repair = on, or repair the file with `sanctuary network import --repair`");
+    }
+  });
+}
+
+bool Patient::host_wall(int wall) const {
+  if (settings_.kind == PieceKind::nodule) return true;
+  return settings_.kind == PieceKind::margin && wall == settings_.host_wall;
+}
+
+double Patient::depth_of(const std::array<double, 3>& point) const {
+  if (settings_.kind == PieceKind::interior) return far;
+  if (settings_.kind == PieceKind::nodule) {
+    double sum = 0;
+    for (std::size_t axis = 0; axis < 3; ++axis) sum += std::pow(point[axis] - settings_.tumour_centre[axis], 2);
+    return settings_.tumour_radius - std::sqrt(sum);
+  }
+  const auto axis = static_cast<std::size_t>(settings_.host_wall / 2);
+  const double from_low = point[axis] - settings_.grid.origin[axis];
+  const double length = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
+  return (settings_.host_wall % 2 == 1 ? length - from_low : from_low) - settings_.host_depth;
+}
+
+bool Patient::tumour_at(const std::array<long, 3>& cell) const {
+  std::array<double, 3> centre{};
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    centre[axis] = settings_.grid.origin[axis] + (static_cast<double>(cell[axis]) + 0.5) * settings_.grid.spacing[axis];
+  }
+  return depth_of(centre) > 0;
+}
+
+void Patient::set_up_tissue() {
+  const std::size_t cells = grid_.local_cells();
+  tumour_.resize(cells);
+  depth_.resize(cells);
+  density_start_.assign(cells, 0.0);
+  long tumour_cells = 0;
+  for (std::size_t c = 0; c < cells; ++c) {
+    depth_[c] = depth_of(grid_.centre(c));
+    tumour_[c] = depth_[c] > 0;
+    if (tumour_[c]) {
+      density_start_[c] = settings_.tumour_density;
+      ++tumour_cells;
+    }
+  }
+  const double tumour_volume = sum_over(comm_, static_cast<double>(tumour_cells)) * grid_.cell_volume();
+  const double host_volume = static_cast<double>(grid_.global_cells()) * grid_.cell_volume() - tumour_volume;
+
+  const MatrixLaw& law = settings_.matrix.law;
+  const auto conductivity = [&](const InterstitiumSettings& tissue) {
+    return settings_.on.matrix_conductivity ? hydraulic_conductivity(law, tissue.matrix, tissue.hydraulic_conductivity)
+                                            : tissue.hydraulic_conductivity;
+  };
+  const double inside = conductivity(settings_.matrix.tumour), outside = conductivity(settings_.matrix.host);
+  fluid_tissue_.conductivity.resize(cells);
+  fluid_tissue_.lymph_conductance.resize(cells);
+  for (std::size_t c = 0; c < cells; ++c) {
+    fluid_tissue_.conductivity[c] = tumour_[c] ? inside : outside;
+    fluid_tissue_.lymph_conductance[c] = !settings_.on.lymphatics ? 0.0
+                                         : tumour_[c]             ? settings_.wall.tumour.lymph_conductance
+                                                                  : settings_.wall.host.lymph_conductance;
+  }
+  fluid_tissue_.lymph_pressure = settings_.wall.host.lymph_pressure;
+  for (int wall = 0; wall < 6; ++wall) {
+    const auto w = static_cast<std::size_t>(wall);
+    fluid_tissue_.walls.kind[w] = host_wall(wall) ? WallKind::fixed : WallKind::closed;
+    fluid_tissue_.walls.value[w] = settings_.host_pressure;
+  }
+
+  if (!embedded_) return;
+  fluid_wall_.conductance.resize(cut_.pieces());
+  fluid_wall_.oncotic.resize(cut_.pieces());
+  fluid_wall_.protein_oncotic.resize(cut_.pieces());
+  double tumour_sum = 0, host_sum = 0;
+  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+    const bool in_tumour = tumour_at(cut_.piece_cell[p]);
+    const std::size_t segment = at(cut_.piece_segment[p]);
+    const double surface = 2 * std::numbers::pi * graph_.radius[segment] * cut_.piece_length[p];
+    const double conductance = wall_conductivity(settings_.wall.wall, in_tumour ? graph_.maturity[segment] : 1.0) * surface;
+    (in_tumour ? tumour_sum : host_sum) += conductance;
+    fluid_wall_.conductance[p] = conductance;
+    const FiltrationSettings& wall = in_tumour ? settings_.wall.tumour : settings_.wall.host;
+    fluid_wall_.oncotic[p] = wall.oncotic_term();
+    fluid_wall_.protein_oncotic[p] = wall.reflection * wall.vascular_oncotic;
+  }
+  if (settings_.anchor) {
+    if (tumour_sum > 0) anchor_tumour_ = settings_.wall.tumour.product() * tumour_volume / tumour_sum;
+    if (host_sum > 0) anchor_host_ = settings_.wall.host.product() * host_volume / host_sum;
+  }
+  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+    fluid_wall_.conductance[p] *= tumour_at(cut_.piece_cell[p]) ? anchor_tumour_ : anchor_host_;
+    if (!settings_.on.filtration) fluid_wall_.conductance[p] = 0;
+  }
+}
+
+void Patient::establish_baseline() {
+  {
+    const Stopwatch watch(*this, "flow and pressure");
+    FluidSolver solver(grid_, embedded_.get(), flow_.get());
+    fluid_ = FluidState{};
+    solver.solve(fluid_tissue_, fluid_wall_, fluid_);
+    if (embedded_) {
+      double largest = 0;
+      for (std::size_t p = 0; p < cut_.pieces(); ++p) largest = std::max(largest, std::abs(fluid_.blood.inflow.empty() ? 0.0 : fluid_.blood.flow[p] / (std::numbers::pi * std::pow(flow_->radius()[p], 2))));
+      if (largest < 1e-9) {
+        throw InputError("no blood flows anywhere in the network (largest velocity " + std::to_string(largest * 1e6) +
+                         " um/s): its boundary nodes all have the same pressure; give inlets a higher pressure than outlets");
+      }
+      if (fluid_.blood.oscillating) {
+        notes_.push_back("blood flow runs through a cycle and has no steady state (largest change of a haematocrit " +
+                         std::to_string(fluid_.blood.change) + "); the damped state is used");
+      }
+    }
+  }
+  if(getenv("DBG")&&embedded_){ int n9=0,n1=0,n0=0,rev=0; double mx=0; const BloodFlow&b=fluid_.blood; for(size_t p=0;p<cut_.pieces();++p){ n9+=b.haematocrit[p]>0.8; n1+=b.haematocrit[p]>1; n0+=b.red_cells[p]==0; mx=std::max(mx,b.haematocrit[p]); rev+= b.end_flow(p,0)*b.end_flow(p,1)<0;} printf("anchor %g %g pieces %zu H>.8 %d H>1 %d H0 %d maxH %g rev %d conv %d osc %d it %d outer %d change %g imb %g %g %g filt %g of plasma %g lin %d\n",anchor_tumour_,anchor_host_,cut_.pieces(),n9,n1,n0,mx,rev,b.converged,b.oscillating,b.iterations,fluid_.outer_iterations,b.change,b.blood_imbalance,b.red_cell_imbalance,fluid_.imbalance,fluid_.filtration,fluid_.plasma_inflow,fluid_.linear_iterations);fflush(stdout);}
+  solve_oxygen();
+  const std::size_t cells = grid_.local_cells();
+  cycling_share_.assign(cells, 0.0);
+  constexpr double oxic = 60 * mmhg;
+  const ReadAccess po2(oxygen_.cells.get());
+  for (std::size_t c = 0; c < cells; ++c) {
+    cycling_share_[c] = cycling_fraction(settings_.cycling, settings_.on.quiescence ? po2[c] : oxic);
+  }
+  if (!settings_.drugs.empty()) set_up_drug();
+  dt_ = settings_.first_step;
+  record_series(0);
+}
+
+void Patient::solve_oxygen() {
+  const Stopwatch watch(*this, "oxygen");
+  if (!settings_.on.oxygen) {
+    if (!oxygen_.cells) oxygen_.cells = grid_.vector();
+    petsc(VecSet(oxygen_.cells.get(), 60 * mmhg));
+    oxygen_.node_pressure.assign(cut_.nodes(), 60 * mmhg);
+    oxygen_.piece_pressure.assign(cut_.pieces(), 60 * mmhg);
+    return;
+  }
+  if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
+  Walls walls;
+  for (int wall = 0; wall < 6; ++wall) {
+    const auto w = static_cast<std::size_t>(wall);
+    walls.kind[w] = host_wall(wall) ? WallKind::fixed : WallKind::closed;
+    walls.value[w] = settings_.oxygen.host_pressure;
+  }
+  std::vector<double> use(grid_.local_cells());
+  double killed = 0;
+  for (std::size_t c = 0; c < use.size(); ++c) {
+    const double alive = response_ ? response_->survival(c) : 1.0;
+    use[c] = tumour_[c] ? settings_.oxygen.use_tumour * alive : settings_.oxygen.use_host;
+    killed = std::max(killed, -std::log(std::max(alive, 1e-300)));
+  }
+  survival_at_oxygen_ = max_over(comm_, killed);
+  oxygen_solver_->solve(settings_.oxygen, walls, use, fluid_.blood, oxygen_);
+}
+
+void Patient::set_up_drug() {
+  const Drug& drug = settings_.drugs.front();
+  const std::size_t cells = grid_.local_cells();
+  plasma_ = std::make_unique<PlasmaKinetics>(drug.plasma, drug.doses);
+  const double accessible = drug.accessible_fraction.value_or(settings_.matrix.porosity);
+  const MatrixLaw& law = settings_.matrix.law;
+  const auto diffusivity = [&](const MatrixComposition& matrix) {
+    if (!settings_.on.hindered_diffusion) return free_diffusivity(drug.stokes_radius, law.viscosity, law.temperature) * law.tortuosity;
+    return drug.diffusivity ? matrix_diffusivity(law, matrix, drug.stokes_radius, *drug.diffusivity)
+                            : matrix_diffusivity(law, matrix, drug.stokes_radius);
+  };
+  diffusivity_ = diffusivity(settings_.matrix.tumour.matrix);
+  const double in_host = diffusivity(settings_.matrix.host.matrix);
+  std::vector<double> coefficient(cells), drainage(cells, 0.0);
+  ExposedCells exposed;
+  exposed.accessible.assign(cells, accessible);
+  exposed.density.resize(cells);
+  exposed.killed.resize(cells);
+  exposed.cycling_share = cycling_share_;
+  for (std::size_t c = 0; c < cells; ++c) {
+    coefficient[c] = accessible * (tumour_[c] ? diffusivity_ : in_host);
+    exposed.density[c] = tumour_[c] ? density_start_[c] : settings_.host_density;
+    exposed.killed[c] = tumour_[c];
+    // Lymph takes fluid with all it holds, whether or not the interstitium carries the solute along.
+    drainage[c] = fluid_.lymph[c];
+  }
+  FaceField carried(grid_);
+  if (settings_.on.convection) {
+    carried = fluid_.discharge;
+    for (int axis = 0; axis < 3; ++axis) {
+      for (double& q : carried[axis]) q *= drug.retardation;
+    }
+  }
+  Walls walls;
+  for (int wall = 0; wall < 6; ++wall) {
+    walls.kind[static_cast<std::size_t>(wall)] = host_wall(wall) ? WallKind::fixed : WallKind::closed;
+  }
+  drug_op_ = std::make_unique<CellOperator>(grid_);
+  drug_op_->reset(walls);
+  drug_op_->add_diffusion_and_convection(coefficient, carried);
+  transport_ = std::make_unique<TransportSolver>(grid_, embedded_.get(), "drug_");
+  transport_->set_cells(exposed.accessible, *drug_op_, std::move(drainage));
+  transport_->relative_tolerance = settings_.relative_tolerance;
+
+  const double sieved = settings_.on.wall_size_selectivity ? drug.stokes_radius : std::min(drug.stokes_radius, small_solute);
+  const auto wall_of = [&](double maturity) {
+    WallTransport wall = wall_transport(settings_.wall.wall, sieved, drug.lipophilic_permeability, maturity);
+    if (drug.wall_permeability) wall.permeability = *drug.wall_permeability;
+    if (!settings_.on.wall_size_selectivity) wall.reflection = 0;
+    return wall;
+  };
+  if (embedded_) {
+    const double k = drug.red_cell_partition;
+    const double dilution = settings_.on.intravascular_depletion ? 1.0 : 1e4;  // blood this much faster is not depleted
+    const double in_blood = free_diffusivity(drug.stokes_radius, law.viscosity, law.temperature);
+    const BloodFlow& blood = fluid_.blood;
+    std::vector<PieceCoefficients> pieces(embedded_->pieces().size());
+    double surface_sum = 0, permeability_sum = 0, reflection_sum = 0;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const std::size_t p = at(embedded_->pieces()[i]);
+      const std::size_t segment = at(cut_.piece_segment[p]);
+      const double radius = graph_.radius[segment], length = cut_.piece_length[p];
+      const double surface = 2 * std::numbers::pi * radius * length;
+      const bool in_tumour = tumour_[embedded_->piece_cell()[i]] != 0;
+      const WallTransport wall = wall_of(in_tumour ? graph_.maturity[segment] : 1.0);
+      const double permeability = wall.permeability * (in_tumour ? anchor_tumour_ : anchor_host_);
+      const WallFlux flux = patlak_flux(blood.leak[p] / surface, permeability, wall.reflection);
+      PieceCoefficients& piece = pieces[i];
+      piece.to_tissue = flux.vessel * surface * drug.unbound_fraction;
+      piece.from_tissue = flux.tissue * surface;
+      const double cells_flow = (1 - k) * blood.red_cells[p];
+      const auto carrier = [&](double q) {
+        return dilution * std::copysign(std::max(std::abs(q) - cells_flow, least_plasma * std::abs(q)), q);
+      };
+      set_convection(carrier(blood.end_flow(p, 0)), carrier(blood.end_flow(p, 1)), piece);
+      piece.volume = std::numbers::pi * radius * radius * length * std::max(1 - (1 - k) * blood.haematocrit[p], least_plasma);
+      piece.diffusion = in_blood * std::numbers::pi * radius * radius / (0.5 * length);
+      if (in_tumour) {
+        surface_sum += surface;
+        permeability_sum += surface * permeability;
+        reflection_sum += surface * wall.reflection;
+      }
+    }
+    std::array<double, 3> sums{surface_sum, permeability_sum, reflection_sum};
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 3, MPI_DOUBLE, MPI_SUM, comm_);
+    if (sums[0] > 0) {
+      wall_permeability_ = sums[1] / sums[0];
+      wall_reflection_ = sums[2] / sums[0];
+    }
+    std::vector<double> red(cut_.nodes(), 0.0);
+    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+      const auto [a, b] = cut_.piece_nodes[p];
+      const double red_cells = blood.flow[p] >= 0 ? blood.red_cells[p] : -blood.red_cells[p];
+      red[at(a)] -= red_cells;
+      red[at(b)] += red_cells;
+    }
+    std::vector<double> inflow(embedded_->nodes().size(), 0.0), outflow(inflow);
+    for (std::size_t i = 0; i < inflow.size(); ++i) {
+      const std::size_t n = at(embedded_->nodes()[i]);
+      const double q = blood.inflow[n];
+      if (q > 0) {
+        const double stated = cut_.boundary_haematocrit[n];
+        inflow[i] = dilution * q * (1 - (1 - k) * (std::isnan(stated) ? settings_.inlet_haematocrit : stated));
+      } else if (q < 0) {
+        outflow[i] = dilution * std::max(-q - (1 - k) * positive(red[n]), least_plasma * -q);
+      }
+    }
+    transport_->set_network(std::move(pieces), std::move(inflow), std::move(outflow));
+    transport_->inlet = [this](double t) { return plasma_->concentration(t); };
+  }
+  const double host_rate = wall_of(1.0).permeability * settings_.wall.host.surface_density / accessible;
+  transport_->outside = [this, host_rate, unbound = drug.unbound_fraction](double t) {
+    return host_interstitial_concentration(*plasma_, unbound, host_rate, t);
+  };
+  double peak = 0;
+  for (const double t : plasma_->events()) peak = std::max(peak, plasma_->concentration(t));
+  transport_->scale = std::max(drug.unbound_fraction * peak, 1e-12);
+  transport_->open_ledger();
+  response_ = std::make_unique<DrugResponse>(comm_, drug, std::move(exposed), grid_.cell_volume(), settings_.relative_tolerance, transport_->scale);
+}
+
+double Patient::next_stop() const {
+  double stop = settings_.duration;
+  for (const double t : settings_.output_times) {
+    if (t > time_) stop = std::min(stop, t);
+  }
+  if (plasma_) {
+    for (const double t : plasma_->events()) {
+      if (t > time_) stop = std::min(stop, t);
+    }
+  }
+  return stop;
+}
+
+bool Patient::at_output() const {
+  return std::find(settings_.output_times.begin(), settings_.output_times.end(), time_) != settings_.output_times.end();
+}
+
+void Patient::advance() {
+  const double stop = next_stop();
+  if (!transport_) {
+    time_ = stop;
+    record_series(0);
+    return;
+  }
+  const Stopwatch watch(*this, "drug transport and response");
+  const double left = stop - time_;
+  double dt = std::min({dt_, left, settings_.largest_step});
+  // Two equal steps in place of a step and a splinter.
+  if (dt < left && left < 1.8 * dt) dt = 0.5 * left;
+  StepReport report;
+  bool done = false;
+  for (int attempt = 0; attempt < settings_.retries && !done; ++attempt) {
+    report = transport_->advance(time_, dt, response_.get());
+    newton_ += report.newton;
+    linear_ += report.linear;
+    done = report.converged && report.error <= 1;
+    if (!done) {
+      ++rejected_;
+      dt = report.converged ? std::min(next_step(dt, report.error), 0.8 * dt) : 0.25 * dt;
+    }
+  }
+  if (!done) {
+    throw NumericsError("the drug's transport failed at " + std::to_string(time_) + " s after " + std::to_string(settings_.retries) +
+                        " attempts, the last with a step of " + std::to_string(dt) + " s (" +
+                        (report.converged ? "error " + std::to_string(report.error) + " times the tolerance" : report.reason) +
+                        "); a smaller transport.first_step or a larger transport.relative_tolerance may help");
+  }
+  ++steps_;
+  undershoot_ = std::max(undershoot_, report.undershoot);
+  const bool arrived = dt == left;
+  time_ = arrived ? stop : time_ + dt;
+  const double proposed = next_step(dt, report.error);
+  dt_ = dt < dt_ ? std::max(dt_, proposed) : proposed;
+  if (report.error > 0.5) dt_ = std::min(dt_, proposed);
+  dt_ = std::min(dt_, settings_.largest_step);
+  if (arrived) {
+    for (const double t : plasma_->events()) {
+      if (t != time_) continue;
+      transport_->forget_slope();
+      response_->forget_slope();
+      dt_ = settings_.first_step;
+    }
+  }
+  record_series(dt);
+  if (settings_.on.oxygen) {
+    double killed = 0;
+    for (std::size_t c = 0; c < tumour_.size(); ++c) killed = std::max(killed, -std::log(std::max(response_->survival(c), 1e-300)));
+    killed = max_over(comm_, killed);
+    if (killed > survival_at_oxygen_ + 0.1 || (at_output() && killed > survival_at_oxygen_)) solve_oxygen();
+  }
+}
+
+std::vector<double> Patient::survivals() const {
+  std::vector<double> result(tumour_.size(), 1.0);
+  if (response_) {
+    for (std::size_t c = 0; c < result.size(); ++c) result[c] = response_->survival(c);
+  }
+  return result;
+}
+
+std::vector<double> Patient::viable_density() const {
+  std::vector<double> result = survivals();
+  for (std::size_t c = 0; c < result.size(); ++c) result[c] *= density_start_[c];
+  return result;
+}
+
+void Patient::record_series(double dt) {
+  std::vector<double> in_tumour(tumour_.begin(), tumour_.end());
+  const std::vector<double> now = viable_density();
+  double start = 0, alive = 0;
+  for (std::size_t c = 0; c < now.size(); ++c) {
+    start += density_start_[c];
+    alive += now[c];
+  }
+  start = sum_over(comm_, start);
+  alive = sum_over(comm_, alive);
+  const auto push = [&](const std::string& name, const std::string& unit, double value) {
+    Column& column = series_[name];
+    column.unit = unit;
+    column.values.push_back(value);
+  };
+  series_time_.push_back(time_);
+  push("viable_share", "1", start > 0 ? alive / start : 0.0);
+  push("step", "s", dt);
+  if (!transport_) return;
+  const std::string& name = settings_.drugs.front().name;
+  const ReadAccess free(transport_->cells());
+  const std::vector<double> values(free.data(), free.data() + now.size());
+  push(name + "_plasma", "umol/L", plasma_->concentration(time_) / micromolar);
+  push(name + "_plasma_unbound", "umol/L", settings_.drugs.front().unbound(plasma_->concentration(time_)) / micromolar);
+  push(name + "_free_mean", "umol/L", weighted_mean(comm_, values, in_tumour) / micromolar);
+  push(name + "_cells_mean", "umol/L", weighted_mean(comm_, response_->in_cells(), in_tumour) / micromolar);
+  push(name + "_bound_mean", "umol/L", weighted_mean(comm_, response_->bound(), in_tumour) / micromolar);
+}
+
+std::vector<BalanceEntry> Patient::balance() const {
+  std::vector<BalanceEntry> all;
+  const auto add = [&](BalanceEntry e, double inflow) {
+    const double gap = std::abs(e.start + e.in - e.out - e.in_place);
+    e.error = inflow > 0 ? gap / inflow : (gap > 0 ? 1.0 : 0.0);
+    all.push_back(std::move(e));
+  };
+  if (embedded_) {
+    const BloodFlow& b = fluid_.blood;
+    double in = 0, out = 0;
+    for (const double q : b.inflow) (q > 0 ? in : out) += std::abs(q);
+    add({"blood", "network", 0, in, out + fluid_.filtration, 0, 0, 1e-9}, in);
+    all.push_back({"red cells", "network", 0, 0, 0, 0, b.red_cell_imbalance, 1e-9});
+  }
+  all.push_back({"fluid", "interstitium", 0, fluid_.filtration, fluid_.drained + fluid_.walls, 0, fluid_.imbalance, 1e-9});
+  if (settings_.on.oxygen) {
+    BalanceEntry e{"oxygen", "network and tissue", 0, oxygen_.blood_in + oxygen_.walls_in,
+                   oxygen_.blood_out + oxygen_.walls_out + oxygen_.used, 0, oxygen_.imbalance, 1e-6};
+    all.push_back(e);
+  }
+  if (transport_) {
+    const std::string& name = settings_.drugs.front().name;
+    const TransportLedger& l = transport_->ledger();
+    const DrugResponse::Ledger& r = response_->ledger();
+    if (embedded_) {
+      add({name, "network", l.network_start, l.blood_in + l.exchanged_out, l.blood_out + l.exchanged_in, transport_->amount_in_network()}, l.blood_in);
+    }
+    // Gains and losses in the fluid are those that the other compartments book, so that a leak between two shows.
+    const double into_cells = r.taken_up - r.given_back - r.released_by_death, onto_sites = r.bound_in - r.bound_out;
+    add({name, "interstitium", l.cells_start, l.exchanged_in + l.walls_in,
+         l.exchanged_out + l.walls_out + l.drained + into_cells + onto_sites, transport_->amount_in_cells()},
+        l.exchanged_in + l.walls_in);
+    add({name, "cells", 0, r.taken_up - r.given_back, r.released_by_death, response_->amount_in_cells()}, r.taken_up - r.given_back);
+    add({name, "sites", 0, r.bound_in, r.bound_out, response_->amount_bound()}, r.bound_in);
+  }
+  return all;
+}
+
+void Patient::check_balance() const {
+  for (const BalanceEntry& e : balance()) {
+    if (e.error <= e.allowed) continue;
+    char text[64];
+    std::snprintf(text, sizeof text, "%.3g (allowed %.0e)", e.error, e.allowed);
+    throw NumericsError("the balance of " + e.species + " in " + e.compartment + " does not close at " + std::to_string(time_) +
+                        " s: error " + text + " of the cumulative inflow");
+  }
+}
+
+GridLayout Patient::layout() const { return {settings_.grid.origin, settings_.grid.spacing, settings_.grid.cells}; }
+LocalBox Patient::box() const { return {grid_.start(), grid_.size()}; }
+
+NetworkLayout Patient::network_layout() const {
+  return {graph_.position, graph_.node_id, graph_.segment, graph_.segment_id, graph_.radius, graph_.length};
+}
+
+std::vector<double> Patient::by_segment(const std::vector<double>& of_piece) const {
+  std::vector<double> sum(at(graph_.segments()), 0.0), length(sum);
+  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+    sum[at(cut_.piece_segment[p])] += of_piece[p] * cut_.piece_length[p];
+    length[at(cut_.piece_segment[p])] += cut_.piece_length[p];
+  }
+  for (std::size_t s = 0; s < sum.size(); ++s) sum[s] = length[s] > 0 ? sum[s] / length[s] : 0.0;
+  return sum;
+}
+
+void Patient::with_constants(const std::function<void(std::span<const FieldOutput>)>& use) const {
+  const std::vector<double> label(tumour_.begin(), tumour_.end());
+  const FieldOutput field{"tissue", "1", "0 host, 1 tumour", label, false};
+  use({&field, 1});
+}
+
+void Patient::with_output(const std::function<void(std::span<const FieldOutput>, std::span<const NetworkOutput>)>& use) const {
+  const std::size_t cells = grid_.local_cells();
+  std::map<std::string, std::vector<double>> kept;
+  std::vector<FieldOutput> fields;
+  const auto wanted = [&](const std::string& name) {
+    return std::any_of(settings_.output_fields.begin(), settings_.output_fields.end(), [&](const std::string& f) { return f == "all" || f == name; });
+  };
+  const auto add = [&](const std::string& name, const std::string& unit, const std::string& meaning, auto&& value_of) {
+    if (!wanted(name)) return;
+    std::vector<double>& values = kept[name];
+    values.resize(cells);
+    for (std::size_t c = 0; c < cells; ++c) values[c] = value_of(c);
+    fields.push_back({name, unit, meaning, values, settings_.double_precision});
+  };
+  const ReadAccess pressure(fluid_.pressure.get()), po2(oxygen_.cells.get());
+  add("interstitial_pressure", "mmHg", "interstitial fluid pressure", [&](std::size_t c) { return pressure[c] / mmhg; });
+  add("interstitial_speed", "um/s", "speed of the interstitial fluid (Darcy)", [&](std::size_t c) {
+    const auto p = grid_.place(c);
+    double sum = 0;
+    for (int axis = 0; axis < 3; ++axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      std::array<long, 3> low{p[0] - grid_.start()[0], p[1] - grid_.start()[1], p[2] - grid_.start()[2]}, high = low;
+      ++high[a];
+      const double q = 0.5 * (fluid_.discharge[axis][fluid_.discharge.index(axis, low[0], low[1], low[2])] +
+                              fluid_.discharge[axis][fluid_.discharge.index(axis, high[0], high[1], high[2])]);
+      sum += std::pow(q / grid_.face_area(axis), 2);
+    }
+    return std::sqrt(sum) / micron;
+  });
+  add("oxygen_pressure", "mmHg", "partial pressure of oxygen", [&](std::size_t c) { return po2[c] / mmhg; });
+  const std::vector<double> viable = viable_density();
+  add("viable_density", "1/mm^3", "viable tumour cells", [&](std::size_t c) { return viable[c] * 1e-9; });
+  add("cycling_share", "1", "share of viable tumour cells in cycle at the start", [&](std::size_t c) { return tumour_[c] ? cycling_share_[c] : 0.0; });
+  if (transport_) {
+    const std::string& name = settings_.drugs.front().name;
+    const ReadAccess free(transport_->cells());
+    const DrugResponse& r = *response_;
+    add(name + "_free", "umol/L", "free drug in interstitial fluid", [&](std::size_t c) { return free[c] / micromolar; });
+    add(name + "_bound", "umol/L", "drug bound to sites of the interstitium, per fluid", [&](std::size_t c) { return r.bound()[c] / micromolar; });
+    add(name + "_cells", "umol/L", "drug in cells, per tissue", [&](std::size_t c) { return r.in_cells()[c] / micromolar; });
+    add(name + "_auc", "umol h/L", "area under the free concentration", [&](std::size_t c) { return r.area_free()[c] / (micromolar * hour); });
+    add(name + "_auc_bound", "umol h/L", "area under the bound concentration", [&](std::size_t c) { return r.area_bound()[c] / (micromolar * hour); });
+    add(name + "_auc_cells", "umol h/L", "area under the concentration in cells", [&](std::size_t c) { return r.area_in_cells()[c] / (micromolar * hour); });
+    add(name + "_cmax", "umol/L", "largest free concentration", [&](std::size_t c) { return r.peak_free()[c] / micromolar; });
+    add(name + "_time_above", "h", "time of the free concentration above its threshold", [&](std::size_t c) { return r.time_above()[c] / hour; });
+    add(name + "_log_kill", "1", "log10 kill of the cells of the cycle's start", [&](std::size_t c) {
+      return tumour_[c] ? log_kill(cycling_share_[c], r.hazard_cycling()[c], r.hazard_quiescent()[c]) : 0.0;
+    });
+    const Sanctuary found = sanctuary();
+    add(name + "_sanctuary", "1", "1 S1, 2 S2 (delivery), 4 S4 (protection), summed; -1 outside the viable tumour", [&](std::size_t c) { return found.label[c]; });
+  }
+
+  std::vector<NetworkOutput> network;
+  std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug;
+  if (embedded_) {
+    const BloodFlow& blood = fluid_.blood;
+    node_pressure.assign(blood.pressure.begin(), blood.pressure.begin() + static_cast<long>(cut_.graph_nodes));
+    for (double& p : node_pressure) p /= mmhg;
+    flow = by_segment(blood.flow);
+    for (double& q : flow) q *= 6e13;  // nl/min
+    haematocrit = by_segment(blood.haematocrit);
+    piece_po2 = by_segment(oxygen_.piece_pressure);
+    for (double& p : piece_po2) p /= mmhg;
+    network = {{"pressure", "mmHg", true, node_pressure}, {"flow", "nl/min", false, flow}, {"hematocrit", "1", false, haematocrit}, {"pO2", "mmHg", false, piece_po2}};
+    if (transport_) {
+      drug = by_segment(embedded_->gather_pieces(transport_->network()));
+      for (double& c : drug) c /= micromolar;
+      network.push_back({settings_.drugs.front().name, "umol/L", false, drug});
+    }
+  }
+  use(fields, network);
+}
+
+Sanctuary Patient::sanctuary() const {
+  SanctuaryInput input;
+  std::vector<double> fraction = density_start_;
+  for (double& f : fraction) f *= settings_.tumour_cell_volume;
+  input.hazard_cycling = response_->hazard_cycling();
+  input.hazard_quiescent = response_->hazard_quiescent();
+  input.cycling_share = cycling_share_;
+  input.viable_density = density_start_;
+  input.viable_fraction = fraction;
+  input.reference_hazard = reference_hazard(settings_.drugs.front(), *plasma_, time_);
+  input.reference_cycling_share = cycling_fraction(settings_.cycling, 60 * mmhg);
+  input.viable_mask = settings_.viable_mask;
+  input.cell_volume = grid_.cell_volume();
+  return find_sanctuary(comm_, input);
+}
+
+Patient::Findings Patient::findings() const {
+  Findings out;
+  auto& o = out.outcome;
+  const std::size_t cells = grid_.local_cells();
+  const std::vector<double> viable = viable_density();
+  std::vector<double> in_tumour(tumour_.begin(), tumour_.end()), rim(cells, 0.0);
+  for (std::size_t c = 0; c < cells; ++c) rim[c] = tumour_[c] && depth_[c] <= settings_.rim_width;
+  std::vector<double> pressure(cells), po2(cells);
+  {
+    const ReadAccess p(fluid_.pressure.get()), o2(oxygen_.cells.get());
+    for (std::size_t c = 0; c < cells; ++c) {
+      pressure[c] = p[c] / mmhg;
+      po2[c] = o2[c] / mmhg;
+    }
+  }
+  const auto below = [&](double limit) {
+    std::vector<double> hit(cells);
+    for (std::size_t c = 0; c < cells; ++c) hit[c] = po2[c] < limit;
+    return weighted_mean(comm_, hit, viable);
+  };
+  double volume = 0, start = 0, alive = 0;
+  for (std::size_t c = 0; c < cells; ++c) {
+    volume += in_tumour[c];
+    start += density_start_[c];
+    alive += viable[c];
+  }
+  volume = sum_over(comm_, volume) * grid_.cell_volume();
+  start = sum_over(comm_, start);
+  alive = sum_over(comm_, alive);
+  o["time_h"] = time_ / hour;
+  o["tumour_volume_mm3"] = volume * 1e9;
+  o["viable_cells_start"] = start * grid_.cell_volume();
+  o["viable_cells"] = alive * grid_.cell_volume();
+  o["interstitial_pressure_mean_mmHg"] = weighted_mean(comm_, pressure, in_tumour);
+  o["interstitial_pressure_max_mmHg"] = dose_volume(comm_, pressure, in_tumour, 2).highest;
+  if (settings_.kind != PieceKind::interior) o["interstitial_pressure_rim_mmHg"] = weighted_mean(comm_, pressure, rim);
+  if (settings_.on.oxygen) {
+    o["oxygen_pressure_mean_mmHg"] = weighted_mean(comm_, po2, viable);
+    o["oxygen_pressure_median_mmHg"] = reached_by(comm_, po2, viable, 0.5);
+    o["hypoxic_fraction"] = below(settings_.oxygen.hypoxia_threshold / mmhg);
+    o["hypoxic_fraction_10"] = below(10);
+    o["hypoxic_fraction_5"] = below(5);
+    o["hypoxic_fraction_2_5"] = below(2.5);
+  }
+  if (embedded_) {
+    const BloodFlow& b = fluid_.blood;
+    double length = 0, perfused = 0, inflow = 0;
+    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+      if (!tumour_at(cut_.piece_cell[p])) continue;
+      length += cut_.piece_length[p];
+      if (std::abs(b.flow[p]) / (std::numbers::pi * std::pow(flow_->radius()[p], 2)) >= settings_.perfusion_velocity) perfused += cut_.piece_length[p];
+    }
+    for (const double q : b.inflow) inflow += positive(q);
+    o["vessel_length_density_mm_mm3"] = volume > 0 ? length / volume * 1e-6 : 0.0;
+    o["perfused_fraction"] = length > 0 ? perfused / length : 0.0;
+    o["blood_inflow_nl_min"] = inflow * 6e13;
+    o["blood_flow_converged"] = b.converged;
+    o["filtration_net_ml_h_g"] = fluid_.filtration / (static_cast<double>(grid_.global_cells()) * grid_.cell_volume()) * hour;
+    o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
+    o["filtration_anchor_tumour"] = anchor_tumour_;
+    o["filtration_anchor_host"] = anchor_host_;
+  }
+  double worst = 0;
+  for (const BalanceEntry& e : balance()) {
+    worst = std::max(worst, e.error / e.allowed);
+    out.summary["balance"][e.species][e.compartment] = {{"start", e.start}, {"in", e.in}, {"out", e.out}, {"in_place", e.in_place}, {"error", e.error}, {"allowed", e.allowed}};
+  }
+  o["worst_balance_error_over_allowed"] = worst;
+  if (transport_) {
+    const Drug& drug = settings_.drugs.front();
+    const std::string& name = drug.name;
+    const Sanctuary s = sanctuary();
+    o["log_kill"] = alive > 0 && start > 0 ? -std::log10(alive / start) : 0.0;
+    const auto exposure = [&](const std::vector<double>& value, double unit, const std::string& key) {
+      const DoseVolume v = dose_volume(comm_, value, density_start_, settings_.histogram_bins);
+      o[name + "_" + key + "_mean"] = v.mean / unit;
+      o[name + "_" + key + "_a95"] = v.a95 / unit;
+      o[name + "_" + key + "_a50"] = v.a50 / unit;
+    };
+    exposure(response_->area_free(), micromolar * hour, "auc_umol_h_L");
+    exposure(response_->area_in_cells(), micromolar * hour, "auc_cells_umol_h_L");
+    exposure(response_->peak_free(), micromolar, "cmax_umol_L");
+    exposure(response_->time_above(), hour, "time_above_h");
+    o[name + "_plasma_auc_umol_h_L"] = plasma_->area(0, time_) / (micromolar * hour);
+    o[name + "_wall_permeability_cm_s"] = wall_permeability_ * 100;
+    o[name + "_wall_reflection"] = wall_reflection_;
+    o[name + "_diffusivity_um2_s"] = diffusivity_ * 1e12;
+    const auto part = [](const Part& p) { return nlohmann::json{{"volume_mm3", p.volume * 1e9}, {"share", p.share}}; };
+    auto& j = out.summary["sanctuary"][name];
+    j = {{"L_ref", s.reference_log_kill}, {"theta", s.threshold}, {"theta_relative", s.threshold_relative},
+         {"direct_effect", s.direct_effect}, {"mask", part(s.mask)}, {"to_date", time_ < settings_.cycle}};
+    if (s.direct_effect) {
+      j.update({{"s1", part(s.s1)}, {"s2", part(s.s2)}, {"s4", part(s.s4)}, {"delivery", part(s.delivery)},
+                {"protection", part(s.protection)}, {"both", part(s.both)}, {"joint", part(s.joint)}, {"rescued", part(s.rescued)},
+                {"delivery_share", s.delivery.share}, {"protection_share", s.protection.share}, {"both_share", s.both.share},
+                {"joint_share", s.joint.share},
+                {"robustness", {{"half_theta", part(s.robustness[0])}, {"theta", part(s.robustness[1])}, {"twice_theta", part(s.robustness[2])}}}});
+      for (const auto& [key, p] : {std::pair{"s1", s.s1}, {"s2", s.s2}, {"s4", s.s4}}) {
+        o[name + "_" + key + "_share"] = p.share;
+        o[name + "_" + key + "_volume_mm3"] = p.volume * 1e9;
+      }
+    } else {
+      out.remarks.push_back(name + ": log kill of the reference cell is " + std::to_string(s.reference_log_kill) +
+                            ", under 0.1: no direct effect so far, no sanctuary is reported");
+    }
+    o[name + "_reference_log_kill"] = s.reference_log_kill;
+    o["steps"] = steps_;
+    o["steps_rejected"] = rejected_;
+    o["undershoot"] = undershoot_;
+    out.summary["work"] = {{"steps", steps_}, {"rejected", rejected_}, {"newton", newton_}, {"linear", linear_}};
+  }
+  out.summary["work"]["flow_iterations"] = fluid_.blood.iterations;
+  out.summary["work"]["pressure_iterations"] = fluid_.linear_iterations;
+  out.summary["work"]["oxygen_newton"] = oxygen_.newton;
+  for (const std::string& note : notes_) out.remarks.push_back(note);
+  return out;
+}
+
+void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)>& use) const {
+  std::vector<GroupOutput> groups;
+  for (const BalanceEntry& e : balance()) {
+    std::string compartment = e.compartment, species = e.species;
+    for (std::string* s : {&compartment, &species}) std::replace(s->begin(), s->end(), ' ', '_');
+    groups.push_back({.path = "/balance/" + species + "/" + compartment,
+                      .attributes = {{"start", e.start}, {"in", e.in}, {"out", e.out}, {"in_place", e.in_place}, {"error", e.error}, {"allowed", e.allowed}}});
+  }
+  std::vector<double> labels, kill;
+  if (transport_) {
+    const std::string& name = settings_.drugs.front().name;
+    const Sanctuary s = sanctuary();
+    labels.assign(s.label.begin(), s.label.end());
+    kill = s.log_kill;
+    const DoseVolume v = dose_volume(comm_, response_->area_free(), density_start_, settings_.histogram_bins);
+    GroupOutput group{.path = "/sanctuary/" + name};
+    group.fields = {{"label", "1", "1 S1, 2 S2, 4 S4, summed; -1 outside the viable tumour", labels}, {"log_kill", "1", "log10 kill", kill}};
+    std::vector<double> dose = v.dose;
+    for (double& d : dose) d /= micromolar * hour;
+    group.columns["histogram_dose"] = {"umol h/L", dose};
+    group.columns["histogram_fraction"] = {"1", v.fraction};
+    group.attributes = {{"L_ref", s.reference_log_kill}, {"theta", s.threshold}, {"direct_effect", s.direct_effect},
+                        {"s1_share", s.s1.share}, {"s2_share", s.s2.share}, {"s4_share", s.s4.share},
+                        {"s1_volume_mm3", s.s1.volume * 1e9}, {"s2_volume_mm3", s.s2.volume * 1e9}, {"s4_volume_mm3", s.s4.volume * 1e9},
+                        {"delivery_share", s.delivery.share}, {"protection_share", s.protection.share}, {"both_share", s.both.share}, {"joint_share", s.joint.share}};
+    groups.push_back(std::move(group));
+  }
+  use(groups);
+}
+
+void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
+  Checkpoint point;
+  const std::size_t cells = grid_.local_cells();
+  const WriteAccess po2(oxygen_.cells.get());
+  point.fields.push_back({"oxygen", {po2.data(), cells}});
+  point.arrays["oxygen_nodes"] = oxygen_.node_pressure;
+  point.arrays["oxygen_pieces"] = oxygen_.piece_pressure;
+  point.arrays["oxygen_amounts"] = {oxygen_.blood_in, oxygen_.blood_out, oxygen_.walls_in, oxygen_.walls_out, oxygen_.supplied, oxygen_.used, oxygen_.imbalance, survival_at_oxygen_};
+  point.arrays["clock"] = {time_, dt_, static_cast<double>(steps_), static_cast<double>(rejected_), static_cast<double>(newton_), static_cast<double>(linear_), undershoot_};
+  point.arrays["series_time"] = series_time_;
+  for (const auto& [name, column] : series_) {
+    point.arrays["series/" + name] = column.values;
+    point.state["series_units"][name] = column.unit;
+  }
+  if (!transport_) {
+    use(point);
+    return;
+  }
+  const WriteAccess free(transport_->cells()), slope(transport_->slope());
+  point.fields.push_back({"free", {free.data(), cells}});
+  point.fields.push_back({"free_slope", {slope.data(), cells}});
+  for (const DrugResponse::Named& named : response_->states()) point.fields.push_back({named.name, *named.values});
+  if (embedded_) {
+    point.arrays["network_nodes"] = embedded_->gather_nodes(transport_->network(), true);
+    point.arrays["network_pieces"] = embedded_->gather_pieces(transport_->network());
+  }
+  const TransportLedger& l = transport_->ledger();
+  point.arrays["ledger"] = {l.cells_start, l.network_start, l.blood_in, l.blood_out, l.exchanged_in, l.exchanged_out, l.walls_in, l.walls_out, l.drained, l.reacted_in, l.reacted_out};
+  const DrugResponse::Ledger& r = response_->ledger();
+  point.arrays["response_ledger"] = {r.taken_up, r.given_back, r.released_by_death, r.bound_in, r.bound_out};
+  point.state["has_slope"] = transport_->has_slope() && response_->has_slope();
+  use(point);
+}
+
+void Patient::restored(const Checkpoint& point) {
+  oxygen_.node_pressure = point.arrays.at("oxygen_nodes");
+  oxygen_.piece_pressure = point.arrays.at("oxygen_pieces");
+  const auto& amounts = point.arrays.at("oxygen_amounts");
+  oxygen_.blood_in = amounts.at(0);
+  oxygen_.blood_out = amounts.at(1);
+  oxygen_.walls_in = amounts.at(2);
+  oxygen_.walls_out = amounts.at(3);
+  oxygen_.supplied = amounts.at(4);
+  oxygen_.used = amounts.at(5);
+  oxygen_.imbalance = amounts.at(6);
+  survival_at_oxygen_ = amounts.at(7);
+  const auto& clock = point.arrays.at("clock");
+  time_ = clock.at(0);
+  dt_ = clock.at(1);
+  steps_ = static_cast<long>(clock.at(2));
+  rejected_ = static_cast<long>(clock.at(3));
+  newton_ = static_cast<long>(clock.at(4));
+  linear_ = static_cast<long>(clock.at(5));
+  undershoot_ = clock.at(6);
+  series_time_ = point.arrays.at("series_time");
+  series_.clear();
+  for (const auto& [name, unit] : point.state.at("series_units").items()) series_[name] = {unit.get<std::string>(), point.arrays.at("series/" + name)};
+  if (!transport_) return;
+  cycling_share_ = response_->cells().cycling_share;
+  if (embedded_) embedded_->scatter(point.arrays.at("network_nodes"), point.arrays.at("network_pieces"), transport_->network());
+  const auto& l = point.arrays.at("ledger");
+  transport_->ledger() = {l.at(0), l.at(1), l.at(2), l.at(3), l.at(4), l.at(5), l.at(6), l.at(7), l.at(8), l.at(9), l.at(10)};
+  const auto& r = point.arrays.at("response_ledger");
+  response_->ledger() = {r.at(0), r.at(1), r.at(2), r.at(3), r.at(4)};
+  const bool slope = point.state.at("has_slope").get<bool>();
+  transport_->set_has_slope(slope);
+  response_->set_has_slope(slope);
+}
+
+}  // namespace sanctuary

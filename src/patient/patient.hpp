@@ -1,0 +1,135 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "io/checkpoint.hpp"
+#include "io/run_file.hpp"
+#include "outcomes/sanctuary.hpp"
+#include "patient/settings.hpp"
+#include "solvers/transport.hpp"
+#include "therapy/drug_response.hpp"
+#include "tissue/interstitium.hpp"
+#include "tissue/oxygen.hpp"
+
+namespace sanctuary {
+
+/// How well the amounts of one species close in one compartment.
+struct BalanceEntry {
+  std::string species, compartment;
+  double start = 0, in = 0, out = 0, in_place = 0;  ///< amounts, cumulated since the start
+  double error = 0;                                 ///< |start + in - out - in place| over the cumulative inflow
+  double allowed = 1e-6;
+};
+
+/// One patient on one communicator: builds the modules from the settings, brings flow, pressure and oxygen to their
+/// steady state, and carries the treatment forward step by step. Collective throughout.
+class Patient {
+ public:
+  /// Reads or makes the network and sets up grid and solvers. Throws InputError for what the deck got wrong.
+  Patient(MPI_Comm comm, PatientSettings settings);
+  ~Patient();
+  Patient(const Patient&) = delete;
+  Patient& operator=(const Patient&) = delete;
+
+  /// Blood flow, interstitial pressure, oxygen, cycling shares; then the drug's transport is set up.
+  void establish_baseline();
+  /// One accepted step of the treatment, at most to the next dose, output time or the end. Throws NumericsError when a
+  /// step fails after every retry.
+  void advance();
+  [[nodiscard]] double time() const { return time_; }
+  [[nodiscard]] bool finished() const { return time_ >= settings_.duration; }
+  /// True if the present time is an output time.
+  [[nodiscard]] bool at_output() const;
+
+  /// Ledgers of every species and compartment. Collective.
+  [[nodiscard]] std::vector<BalanceEntry> balance() const;
+  /// Throws NumericsError that names species, compartment and error when a ledger does not close.
+  void check_balance() const;
+
+  /// What goes into the files.
+  [[nodiscard]] GridLayout layout() const;
+  [[nodiscard]] LocalBox box() const;
+  [[nodiscard]] NetworkLayout network_layout() const;
+  /// Calls `use` with the fields and network data of the present time (valid during the call).
+  void with_output(const std::function<void(std::span<const FieldOutput>, std::span<const NetworkOutput>)>& use) const;
+  /// Fields that do not change.
+  void with_constants(const std::function<void(std::span<const FieldOutput>)>& use) const;
+  [[nodiscard]] const std::vector<double>& series_time() const { return series_time_; }
+  [[nodiscard]] const Columns& series() const { return series_; }
+  /// Scalar endpoints, sanctuaries and ledgers of the present time.
+  struct Findings {
+    nlohmann::json outcome, summary;
+    std::vector<std::string> remarks;
+  };
+  [[nodiscard]] Findings findings() const;
+  void with_groups(const std::function<void(std::span<const GroupOutput>)>& use) const;
+
+  /// The state for a checkpoint; restoring wants the same views filled.
+  void with_checkpoint(const std::function<void(Checkpoint&)>& use);
+  void restored(const Checkpoint& checkpoint);
+
+  [[nodiscard]] const PatientSettings& settings() const { return settings_; }
+  [[nodiscard]] const FluidState& fluid() const { return fluid_; }
+  [[nodiscard]] const OxygenState& oxygen() const { return oxygen_; }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+  [[nodiscard]] long steps() const { return steps_; }
+  [[nodiscard]] const std::map<std::string, double>& timing() const { return timing_; }
+  /// The drug's transport, for tests that disturb it; null without a drug.
+  [[nodiscard]] TransportSolver* transport() { return transport_.get(); }
+  [[nodiscard]] const EmbeddedNetwork* network() const { return embedded_.get(); }
+
+ private:
+  [[nodiscard]] bool tumour_at(const std::array<long, 3>& cell) const;
+  [[nodiscard]] double depth_of(const std::array<double, 3>& point) const;
+  [[nodiscard]] bool host_wall(int wall) const;
+  void load_network();
+  void set_up_tissue();
+  void solve_oxygen();
+  void set_up_drug();
+  void record_series(double dt);
+  [[nodiscard]] double next_stop() const;
+  [[nodiscard]] std::vector<double> viable_density() const;
+  [[nodiscard]] std::vector<double> survivals() const;
+  [[nodiscard]] Sanctuary sanctuary() const;
+  [[nodiscard]] std::vector<double> by_segment(const std::vector<double>& of_piece) const;
+  class Stopwatch;
+
+  MPI_Comm comm_;
+  PatientSettings settings_;
+  Grid grid_;
+  VesselGraph graph_;
+  CutNetwork cut_;
+  std::unique_ptr<EmbeddedNetwork> embedded_;
+  std::unique_ptr<FlowSolver> flow_;
+  std::vector<char> tumour_;           // of each owned cell
+  std::vector<double> depth_;          // under the tumour's edge [m]
+  std::vector<double> density_start_;  // viable tumour cells [1/m^3]
+  std::vector<double> cycling_share_;
+  FluidTissue fluid_tissue_;
+  FluidWall fluid_wall_;
+  double anchor_tumour_ = 1, anchor_host_ = 1;
+  FluidState fluid_;
+  std::unique_ptr<OxygenSolver> oxygen_solver_;
+  OxygenState oxygen_;
+  double survival_at_oxygen_ = 0;  // largest -ln of a survival when oxygen was solved last
+
+  std::unique_ptr<PlasmaKinetics> plasma_;
+  std::unique_ptr<CellOperator> drug_op_;
+  std::unique_ptr<TransportSolver> transport_;
+  std::unique_ptr<DrugResponse> response_;
+  double wall_permeability_ = 0, wall_reflection_ = 0, diffusivity_ = 0;
+
+  double time_ = 0, dt_ = 0;
+  long steps_ = 0, rejected_ = 0, newton_ = 0, linear_ = 0;
+  double undershoot_ = 0;
+  std::vector<double> series_time_;
+  Columns series_;
+  std::vector<std::string> notes_;
+  mutable std::map<std::string, double> timing_;
+};
+
+}  // namespace sanctuary

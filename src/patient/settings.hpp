@@ -1,0 +1,71 @@
+#pragma once
+#include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/deck.hpp"
+#include "io/network_formats.hpp"
+#include "solvers/grid.hpp"
+#include "solvers/network/phase_separation.hpp"
+#include "solvers/network/rheology.hpp"
+#include "therapy/drug.hpp"
+#include "therapy/pharmacodynamics.hpp"
+#include "tissue/matrix.hpp"
+#include "tissue/network_generator.hpp"
+#include "tissue/oxygen_formulas.hpp"
+#include "tissue/vessel_wall.hpp"
+
+namespace sanctuary {
+
+/// What is cut out of the body (docs/model.md).
+enum class PieceKind { nodule, margin, interior };
+
+/// Mechanisms that are on.
+struct Switches {
+  bool phase_separation = true, filtration = true, lymphatics = true, convection = true, matrix_conductivity = true,
+       hindered_diffusion = true, wall_size_selectivity = true, intravascular_depletion = true, oxygen = true,
+       cellular_uptake = true, matrix_binding = true, quiescence = true;
+};
+
+/// One patient as plain SI numbers: all that the deck says, read once.
+struct PatientSettings {
+  PieceKind kind = PieceKind::nodule;
+  double duration = 0, cycle = 0;  ///< [s]
+  long seed = 0;
+  GridSpec grid;
+  std::string network_source;
+  std::filesystem::path network_file;
+  ReadOptions network_options;
+  bool network_repair = false;
+  double network_reference_pressure = 0;  ///< [Pa]
+  GeneratorSettings generator;
+  Rheology rheology;
+  SplitLaw split;
+  double inlet_haematocrit = 0.45;
+  double tumour_radius = 0;  ///< [m]
+  std::array<double, 3> tumour_centre{};
+  double tumour_density = 0, tumour_cell_volume = 0;  ///< [1/m^3], [m^3]
+  int host_wall = 1;                                   ///< wall number of a margin's host: -x, +x, -y, ...
+  double host_depth = 0, host_density = 0, host_pressure = 0;
+  MatrixSettings matrix;
+  bool anchor = true;
+  VesselWallSettings wall;
+  OxygenSettings oxygen;
+  CyclingLaw cycling;
+  std::vector<Drug> drugs;
+  double relative_tolerance = 0, first_step = 0, largest_step = 0;
+  int retries = 0;
+  Switches on;
+  std::vector<double> output_times;  ///< [s], rising, within the run, its end included
+  std::vector<std::string> output_fields;
+  bool double_precision = false;
+  double checkpoint_interval = 0;
+  double rim_width = 0, perfusion_velocity = 0, viable_mask = 0;
+  int histogram_bins = 0;
+};
+
+/// Reads the settings and checks what concerns several keys at once. Throws InputError with file, line and remedy.
+[[nodiscard]] PatientSettings patient_settings(const Deck& deck);
+
+}  // namespace sanctuary

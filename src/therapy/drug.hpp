@@ -1,0 +1,275 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/deck.hpp"
+#include "base/parameter.hpp"
+#include "therapy/pharmacodynamics.hpp"
+#include "therapy/plasma_kinetics.hpp"
+
+namespace sanctuary {
+
+/// A drug as its deck section gives it, in SI and mol.
+struct Drug {
+  std::string name;
+  double molar_mass = 0;                      ///< [kg/mol]
+  double stokes_radius = 0;                   ///< [m]
+  double lipophilic_permeability = 0;         ///< transcellular path of the vessel wall [m/s]
+  std::optional<double> wall_permeability;    ///< [m/s] measured, in place of the theory's
+  std::optional<double> diffusivity;          ///< [m^2/s] measured at the reference matrix, in place of the theory's
+  std::optional<double> accessible_fraction;  ///< share of tissue volume open to the drug, in place of the porosity
+  double retardation = 1;                     ///< f_c: velocity of the solute over that of the fluid
+  double unbound_fraction = 1;                ///< of the drug in plasma; only this part crosses the wall
+  double red_cell_partition = 0;              ///< concentration in red cells over that in plasma
+  PlasmaModel plasma{};
+  std::vector<Dose> doses;  ///< [mol]
+  CellUptake uptake{};
+  MatrixBinding binding{};
+  KillLaw kill{};
+  double threshold = 0;  ///< [mol/m^3] free concentration for the time above threshold
+  /// Unbound plasma concentration [mol/m^3], the one the wall sees.
+  [[nodiscard]] double unbound(double total) const { return unbound_fraction * total; }
+};
+
+/// The patient's covariates, section `patient`.
+struct Covariates {
+  double body_weight = 70;          ///< [kg]
+  double body_surface_area = 1.73;  ///< [m^2]
+};
+[[nodiscard]] Covariates covariates(const Deck& deck);
+
+/// The drugs of sections `[drug.NAME]` in the order of the deck. Throws InputError: not exactly one dose key, IC50 of
+/// an assay too short for Emax, a diffusivity that includes binding together with explicit uptake or binding,
+/// incomplete peripheral compartments.
+[[nodiscard]] std::vector<Drug> drugs(const Deck& deck);
+
+namespace patient {
+inline constexpr Parameter body_weight{.key = "patient.body_weight",
+                                       .unit = "kg",
+                                       .value = 70,
+                                       .range = {0.01, 300},
+                                       .meaning = "Body weight, for doses per weight",
+                                       .source = "assumed: reference adult"};
+inline constexpr Parameter body_surface_area{.key = "patient.body_surface_area",
+                                             .unit = "m^2",
+                                             .value = 1.73,
+                                             .range = {1e-3, 4},
+                                             .meaning = "Body surface area, for doses per area",
+                                             .source = "assumed: reference adult"};
+}  // namespace patient
+
+namespace drug {
+inline constexpr std::string_view eikenberry =
+    "Eikenberry 2009, Theor Biol Med Model 6:16; El-Kareh & Secomb (tumour-cord code)";
+inline constexpr std::string_view perez_blanco = "Perez-Blanco 2016, Table 2 (V1 to V3 fixed from Kontny 2013)";
+
+inline constexpr Parameter molar_mass{.key = "drug.*.molar_mass",
+                                      .unit = "g/mol",
+                                      .value = 543.52,
+                                      .range = {10, 1e9},
+                                      .meaning = "Molar mass",
+                                      .source = "doxorubicin, from its formula C27H29NO11"};
+inline constexpr Parameter stokes_radius{.key = "drug.*.stokes_radius",
+                                         .unit = "nm",
+                                         .value = 0.45,
+                                         .range = {0.05, 500},
+                                         .meaning = "Stokes radius: sets hindrance in wall and matrix",
+                                         .source = "assumed: doxorubicin"};
+inline constexpr Parameter lipophilic_permeability{
+    .key = "drug.*.lipophilic_permeability",
+    .unit = "cm/s",
+    .value = 1.94e-4,
+    .range = {0, 1},
+    .meaning = "Permeability of the path through the cells of the vessel wall; 0 for proteins and particles",
+    .source = "derived: with the pore paths it gives 160 um/min for doxorubicin (Eikenberry 2009)"};
+inline constexpr Parameter wall_permeability{
+    .key = "drug.*.wall_permeability",
+    .unit = "cm/s",
+    .value = 0,
+    .range = {0, 1},
+    .meaning = "Measured permeability of the vessel wall; not given: from size, lipophilicity and maturity",
+    .source = "choice: not given"};
+inline constexpr Parameter diffusivity{
+    .key = "drug.*.diffusivity",
+    .unit = "um^2/s",
+    .value = 0,
+    .range = {0, 2000},
+    .meaning =
+        "Measured diffusivity of free drug in tissue, without binding; not given: from size and matrix. Doxorubicin: "
+        "117 (Eikenberry 2009), up to 180 (Sinek 2009)",
+    .source = "choice: not given"};
+inline constexpr Parameter diffusivity_includes_binding{
+    .key = "drug.*.diffusivity_includes_binding",
+    .kind = Kind::flag,
+    .value = 0,
+    .meaning =
+        "The measured diffusivity has binding in it (doxorubicin 16 um2/s): refused with explicit uptake or binding",
+    .source = "choice"};
+inline constexpr Parameter accessible_fraction{
+    .key = "drug.*.accessible_fraction",
+    .value = 0.4,
+    .range = {0.01, 1},
+    .meaning = "Share of tissue volume open to the drug; not given: interstitium.porosity",
+    .source = "Eikenberry 2009, Theor Biol Med Model 6:16 (0.4)"};
+inline constexpr Parameter retardation{.key = "drug.*.retardation",
+                                       .value = 1,
+                                       .range = {0, 1},
+                                       .meaning = "Velocity of the drug over that of the interstitial fluid",
+                                       .source = "assumed: small molecules move with the fluid"};
+inline constexpr Parameter unbound_fraction{
+    .key = "drug.*.unbound_fraction",
+    .value = 0.25,
+    .range = {0, 1},
+    .meaning = "Share of plasma drug not bound to protein; only it crosses the wall",
+    .source = eikenberry};
+inline constexpr Parameter red_cell_partition{.key = "drug.*.red_cell_partition",
+                                              .value = 0,
+                                              .range = {0, 100},
+                                              .meaning = "Concentration in red cells over that in plasma",
+                                              .source = "assumed: carried by plasma only"};
+inline constexpr Parameter clearance{.key = "drug.*.clearance",
+                                     .unit = "L/h",
+                                     .value = 62.4,
+                                     .range = {0, 1e5},
+                                     .meaning = "Clearance from the central compartment",
+                                     .source = perez_blanco};
+inline constexpr Parameter volume1{.key = "drug.*.volume1",
+                                   .unit = "L",
+                                   .value = 17.7,
+                                   .range = {1e-6, 1e5},
+                                   .meaning = "Volume of the central compartment",
+                                   .source = perez_blanco};
+inline constexpr Parameter flow2{.key = "drug.*.flow2",
+                                 .unit = "L/h",
+                                 .value = 50.7,
+                                 .range = {0, 1e5},
+                                 .meaning = "Exchange with the second compartment; 0: one compartment less",
+                                 .source = perez_blanco};
+inline constexpr Parameter volume2{.key = "drug.*.volume2",
+                                   .unit = "L",
+                                   .value = 1830,
+                                   .range = {0, 1e6},
+                                   .meaning = "Volume of the second compartment",
+                                   .source = perez_blanco};
+inline constexpr Parameter flow3{.key = "drug.*.flow3",
+                                 .unit = "L/h",
+                                 .value = 28.4,
+                                 .range = {0, 1e5},
+                                 .meaning = "Exchange with the third compartment; 0: one compartment less",
+                                 .source = perez_blanco};
+inline constexpr Parameter volume3{.key = "drug.*.volume3",
+                                   .unit = "L",
+                                   .value = 71,
+                                   .range = {0, 1e6},
+                                   .meaning = "Volume of the third compartment",
+                                   .source = perez_blanco};
+inline constexpr Parameter dose_per_area{.key = "drug.*.dose_per_area",
+                                         .unit = "mg/m^2",
+                                         .value = 60,
+                                         .range = {0, 1e5},
+                                         .meaning = "Dose per body surface; give exactly one of the three dose keys",
+                                         .source = "assumed: common single-agent dose of doxorubicin"};
+inline constexpr Parameter dose_per_weight{.key = "drug.*.dose_per_weight",
+                                           .unit = "mg/kg",
+                                           .value = 0,
+                                           .range = {0, 1e5},
+                                           .meaning = "Dose per body weight; give exactly one of the three dose keys",
+                                           .source = "choice: not given"};
+inline constexpr Parameter dose_flat{.key = "drug.*.dose_flat",
+                                     .unit = "mg",
+                                     .value = 0,
+                                     .range = {0, 1e7},
+                                     .meaning = "Dose for every patient; give exactly one of the three dose keys",
+                                     .source = "choice: not given"};
+inline constexpr Parameter start_times{.key = "drug.*.start_times",
+                                       .kind = Kind::numbers,
+                                       .unit = "h",
+                                       .range = {0, 1e6},
+                                       .text = "0 h",
+                                       .meaning = "Starts of the infusions, one dose each",
+                                       .source = "choice"};
+inline constexpr Parameter infusion_duration{.key = "drug.*.infusion_duration",
+                                             .unit = "h",
+                                             .value = 0.25,
+                                             .range = {0, 1e4},
+                                             .meaning = "Length of each infusion; 0 h: bolus",
+                                             .source = "assumed: short infusion of doxorubicin"};
+inline constexpr Parameter uptake_maximum{.key = "drug.*.uptake_maximum",
+                                          .unit = "fg/min",
+                                          .value = 2.8,
+                                          .range = {0, 1e6},
+                                          .meaning = "Largest uptake of one cell (carrier); 0: no cellular uptake",
+                                          .source = eikenberry};
+inline constexpr Parameter uptake_half_outside{
+    .key = "drug.*.uptake_half_outside",
+    .unit = "ug/L",
+    .value = 219,
+    .range = {1e-6, 1e9},
+    .meaning = "Free concentration in interstitial fluid at which uptake is half of its largest",
+    .source = eikenberry};
+inline constexpr Parameter uptake_half_inside{.key = "drug.*.uptake_half_inside",
+                                              .unit = "fg",
+                                              .value = 13.7,
+                                              .range = {1e-9, 1e9},
+                                              .meaning = "Amount in a cell at which its efflux is half of its largest",
+                                              .source = eikenberry};
+inline constexpr Parameter binding_on_rate{.key = "drug.*.binding_on_rate",
+                                           .unit = "1/(uM s)",
+                                           .value = 0,
+                                           .range = {0, 1e6},
+                                           .meaning = "Rate of binding to fixed sites of the interstitium",
+                                           .source = "assumed: none for doxorubicin apart from uptake"};
+inline constexpr Parameter binding_off_rate{.key = "drug.*.binding_off_rate",
+                                            .unit = "1/s",
+                                            .value = 0,
+                                            .range = {0, 1e6},
+                                            .meaning = "Rate of release from fixed sites of the interstitium",
+                                            .source = "assumed: none for doxorubicin apart from uptake"};
+inline constexpr Parameter binding_sites{.key = "drug.*.binding_sites",
+                                         .unit = "uM",
+                                         .value = 0,
+                                         .range = {0, 1e6},
+                                         .meaning = "Fixed sites per volume of interstitial fluid; 0: no binding",
+                                         .source = "assumed: none for doxorubicin apart from uptake"};
+inline constexpr Parameter emax{.key = "drug.*.emax",
+                                .unit = "1/h",
+                                .value = 0.1,
+                                .range = {0, 10},
+                                .meaning = "Largest death rate of a cycling cell",
+                                .source = "assumed: with ic50 and a 24 h assay it gives an EC50 of 0.14 uM"};
+inline constexpr Parameter ic50{
+    .key = "drug.*.ic50",
+    .unit = "uM",
+    .value = 0.055,
+    .range = {1e-9, 1e6},
+    .meaning = "Free concentration that halves the cells of an assay of assay_duration",
+    .source = "Panc 02 chemosensitivity, 24 h (total concentration, taken as free: assumed)"};
+inline constexpr Parameter assay_duration{.key = "drug.*.assay_duration",
+                                          .unit = "h",
+                                          .value = 24,
+                                          .range = {0.1, 1000},
+                                          .meaning = "Length of the assay behind ic50; emax x this must exceed ln 2",
+                                          .source = "Panc 02 chemosensitivity, 24 h"};
+inline constexpr Parameter hill{.key = "drug.*.hill",
+                                .value = 1,
+                                .range = {0.2, 10},
+                                .meaning = "Hill exponent of the death rate",
+                                .source = "assumed: no cooperativity"};
+inline constexpr Parameter quiescent_factor{.key = "drug.*.quiescent_factor",
+                                            .value = 0.3,
+                                            .range = {0, 1},
+                                            .meaning = "Death rate of a quiescent cell over that of a cycling one",
+                                            .source = "assumed: anthracyclines spare quiescent cells in part"};
+inline constexpr Parameter threshold{.key = "drug.*.threshold",
+                                     .unit = "uM",
+                                     .value = 0.055,
+                                     .range = {0, 1e6},
+                                     .meaning = "Free concentration for the time above threshold",
+                                     .source = "choice: the IC50 of doxorubicin"};
+}  // namespace drug
+
+/// Parameters of sections `patient` (covariates) and `drug.*`.
+const Catalogue& drug_parameters();
+
+}  // namespace sanctuary

@@ -1,0 +1,291 @@
+#include "tissue/interstitium.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/comm.hpp"
+
+namespace sanctuary {
+namespace {
+
+std::size_t at(long i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+double relative_oncotic_pressure(double protein) {
+  constexpr double a = 2.1, b = 0.16 * 6, c = 0.009 * 36;
+  return (a + (b + c * protein) * protein) * protein / (a + b + c);
+}
+
+Filtration concentrating_filtration(double conductance, double pressure_difference, double oncotic, double protein_oncotic,
+                                    double plasma, double protein) {
+  // g (dp - ...) - J falls with J: a root is bracketed by the filtration at inlet strength and by what the plasma holds.
+  const auto excess = [&](double flow) {
+    const double strength = protein / (plasma - flow);
+    return conductance * (pressure_difference - oncotic - protein_oncotic * (relative_oncotic_pressure(strength) - 1)) - flow;
+  };
+  double low = std::min(0.0, excess(0.0)), high = std::min(plasma * (1 - 1e-12), std::max(excess(0.0), 0.0));
+  if (low < 0) low = std::min(low, -1e-300);
+  for (int i = 0; i < 200 && high - low > 1e-16 * (std::abs(high) + std::abs(low)); ++i) {
+    const double middle = 0.5 * (low + high);
+    (excess(middle) > 0 ? low : high) = middle;
+  }
+  Filtration result;
+  result.flow = 0.5 * (low + high);
+  const double strength = protein / (plasma - result.flow);
+  const double step = 1e-6 * strength;
+  const double rise = (relative_oncotic_pressure(strength + step) - relative_oncotic_pressure(strength - step)) / (2 * step);
+  result.slope = conductance / (1 + conductance * protein_oncotic * rise * strength / (plasma - result.flow));
+  return result;
+}
+
+FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const FlowSolver* flow)
+    : grid_(&grid),
+      network_(network),
+      flow_(flow),
+      op_(grid),
+      solver_(grid, network ? network->local_unknowns(false) : 0, "pressure_", true) {
+  rhs_cells_ = grid.vector();
+  if (!network_) return;
+  const PetscInt nodes = network_->local_unknowns(false);
+  const auto cells = static_cast<PetscInt>(grid.local_cells());
+  const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
+    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr, out.out()));
+    petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  };
+  create(nodes, nodes, 5, 3, n_);
+  create(cells, nodes, 3, 2, b_);
+  create(nodes, cells, 3, 2, c_);
+  rhs_network_ = solver_.network_vector();
+}
+
+void FluidSolver::assemble(const FluidTissue& tissue, const FluidWall& wall, const std::vector<double>& conductance,
+                           const std::vector<char>& draining) {
+  const double volume = grid_->cell_volume();
+  op_.reset(tissue.walls);
+  op_.add_diffusion(tissue.conductivity);
+  petsc(VecSet(rhs_cells_.get(), 0.0));
+  op_.add_wall_source(rhs_cells_.get());
+  const WriteAccess rhs(rhs_cells_.get());
+  auto& diagonal = op_.diagonal();
+  for (std::size_t c = 0; c < diagonal.size(); ++c) {
+    if (draining[c]) {
+      diagonal[c] += tissue.lymph_conductance[c] * volume;
+      rhs[c] += tissue.lymph_conductance[c] * volume * tissue.lymph_pressure;
+    }
+    if (!tissue.filtration.empty()) {
+      diagonal[c] += tissue.filtration[c] * volume;
+      rhs[c] += tissue.filtration[c] * volume * tissue.effective_pressure[c];
+    }
+  }
+  if (!network_) return;
+
+  const CutNetwork& cut = network_->network();
+  for (Mat m : {n_.get(), b_.get(), c_.get()}) petsc(MatZeroEntries(m));
+  petsc(VecSet(rhs_network_.get(), 0.0));
+  const auto add = [](Mat m, PetscInt row, PetscInt column, double value) {
+    petsc(MatSetValue(m, row, column, value, ADD_VALUES));
+  };
+  const auto& fixed = flow_->fixed();
+  const double unit = *std::max_element(conductance.begin(), conductance.end());
+  for (const long n : network_->nodes()) {
+    const PetscInt row = network_->node_row(n, false);
+    add(n_.get(), row, row, fixed[at(n)] ? unit : 0.0);
+    double value = 0;
+    if (fixed[at(n)]) {
+      value = unit * cut.boundary_value[at(n)];
+    } else if (cut.boundary[at(n)] == BoundaryKind::flow) {
+      value = cut.boundary_value[at(n)];
+    }
+    petsc(VecSetValue(rhs_network_.get(), row, value, ADD_VALUES));
+  }
+  for (std::size_t i = 0; i < network_->pieces().size(); ++i) {
+    const long id = network_->pieces()[i];
+    const std::size_t cell = network_->piece_cell()[i];
+    const PetscInt cell_row = grid_->row(cell);
+    const double g = conductance[at(id)], w = wall.conductance[at(id)], shift = w * wall.oncotic[at(id)];
+    diagonal[cell] += w;
+    rhs[cell] -= shift;
+    for (int end = 0; end < 2; ++end) {
+      const long self = cut.piece_nodes[at(id)][at(end)], other = cut.piece_nodes[at(id)][at(1 - end)];
+      const PetscInt row = network_->node_row(self, false), column = network_->node_row(other, false);
+      if (fixed[at(self)]) {
+        rhs[cell] += 0.5 * w * cut.boundary_value[at(self)];
+        continue;
+      }
+      add(b_.get(), cell_row, row, -0.5 * w);
+      add(c_.get(), row, cell_row, -0.5 * w);
+      add(n_.get(), row, row, g + 0.25 * w);
+      double known = 0.5 * shift;
+      if (fixed[at(other)]) {
+        known += (g - 0.25 * w) * cut.boundary_value[at(other)];
+      } else {
+        add(n_.get(), row, column, -g + 0.25 * w);
+      }
+      petsc(VecSetValue(rhs_network_.get(), row, known, ADD_VALUES));
+    }
+  }
+  for (Mat m : {n_.get(), b_.get(), c_.get()}) {
+    petsc(MatAssemblyBegin(m, MAT_FINAL_ASSEMBLY));
+    petsc(MatAssemblyEnd(m, MAT_FINAL_ASSEMBLY));
+  }
+  petsc(VecAssemblyBegin(rhs_network_.get()));
+  petsc(VecAssemblyEnd(rhs_network_.get()));
+}
+
+void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, FluidState& state) {
+  FluidWall wall = given;  // in the rounds below: the filtration of each piece, linearised
+  const MPI_Comm comm = grid_->comm();
+  const std::size_t cells = grid_->local_cells();
+  const double volume = grid_->cell_volume();
+  if (!state.pressure) state.pressure = grid_->vector();
+  double scale = 1;
+  for (const double p : tissue.walls.value) scale = std::max(scale, std::abs(p));
+  for (const double p : tissue.effective_pressure) scale = std::max(scale, std::abs(p));
+  if (network_) {
+    const CutNetwork& cut = network_->network();
+    for (std::size_t n = 0; n < cut.nodes(); ++n) {
+      if (cut.boundary[n] == BoundaryKind::pressure) scale = std::max(scale, std::abs(cut.boundary_value[n]));
+    }
+    for (const double p : wall.oncotic) scale = std::max(scale, std::abs(p));
+    flow_->solve(state.blood);
+    if(getenv("DBG")) printf("impermeable: conv %d it %d change %g\n", state.blood.converged, state.blood.iterations, state.blood.change);
+  }
+  scale = max_over(comm, scale);
+
+  VecHandle nodes;
+  if (network_) nodes = solver_.network_vector();
+  std::vector<char> draining(cells, 0);
+  state.outer_iterations = state.linear_iterations = 0;
+  bool settled = false;
+  bool frozen = network_ && !state.blood.converged;  // no steady haematocrit: the resistances stay as they are
+  constexpr int most = 100;
+  constexpr double settled_at = 1e-10, haematocrit_settled_at = 4e-9;
+  constexpr double mixing = 0.7;  // of the new filtration: blood that thins upstream answers a round later
+  while (!settled && state.outer_iterations < most) {
+    ++state.outer_iterations;
+    const std::vector<double> conductance = network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
+    assemble(tissue, wall, conductance, draining);
+    solver_.set(op_, n_.get(), b_.get(), c_.get());
+    const SolveReport report = solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
+    state.linear_iterations += report.iterations;
+    if (!report.converged) throw NumericsError("interstitial pressure: the linear solve failed (" + report.reason + ")");
+    state.residual = solver_.scaled_residual(rhs_cells_.get(), rhs_network_.get(), scale, state.pressure.get(), nodes.get());
+
+    double changed = 0;
+    {
+      const ReadAccess p(state.pressure.get());
+      for (std::size_t c = 0; c < cells; ++c) {
+        const char now = tissue.lymph_conductance[c] > 0 && p[c] > tissue.lymph_pressure;
+        // A cell within rounding of the threshold drains nothing either way and must not keep the loop alive.
+        if (now != draining[c] && std::abs(p[c] - tissue.lymph_pressure) > 1e-12 * scale) changed = 1;
+        draining[c] = now;
+      }
+    }
+    changed = max_over(comm, changed);
+    double drift = 0, filtration_drift = 0;
+    if (network_) {
+      BloodFlow& blood = state.blood;
+      std::vector<double> leak(network_->network().pieces(), 0.0);
+      const std::vector<double> pressure = network_->gather_nodes(nodes.get(), false);
+      {
+        const ReadAccess p(state.pressure.get());
+        for (std::size_t i = 0; i < network_->pieces().size(); ++i) {
+          const long id = network_->pieces()[i];
+          const auto [a, b] = network_->network().piece_nodes[at(id)];
+          leak[at(id)] = wall.conductance[at(id)] * (0.5 * (pressure[at(a)] + pressure[at(b)]) -
+                                                     p[network_->piece_cell()[i]] - wall.oncotic[at(id)]);
+        }
+      }
+      MPI_Allreduce(MPI_IN_PLACE, leak.data(), static_cast<int>(leak.size()), MPI_DOUBLE, MPI_SUM, comm);
+      blood.leak = leak;
+      blood.pressure = pressure;
+      flow_->flows_from_pressure(conductance, blood);
+      flow_->sweep(blood);
+      flow_->balance(blood);
+      if (!given.protein_oncotic.empty()) {
+        double total = 0, moved = 0;
+        for (std::size_t p = 0; p < leak.size(); ++p) {
+          total += std::abs(leak[p]);
+          if (blood.plasma[p] <= 0 || given.conductance[p] <= 0) continue;
+          const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];
+          const Filtration now = concentrating_filtration(given.conductance[p], difference, given.oncotic[p],
+                                                          given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
+          moved = std::max(moved, std::abs(now.flow - leak[p]));
+          const double target = leak[p] + mixing * (now.flow - leak[p]);
+          wall.conductance[p] = std::max(now.slope, 1e-6 * given.conductance[p]);
+          wall.oncotic[p] = difference - target / wall.conductance[p];
+        }
+        filtration_drift = total > 0 ? moved / total : 0.0;
+      }
+      if (!frozen && filtration_drift > 1e-2) {
+        drift = 1;  // filtration first: it must not pack the red cells while they settle
+      } else if (!frozen) {
+        // The haematocrit settles at these leaks on the network alone, which is cheap; the next round takes both along.
+        BloodFlow refined = blood;
+        flow_->solve(refined);
+        blood.iterations += refined.iterations;
+        if (refined.converged) {
+          drift = flow_->weighted_change(refined, blood.viscous_haematocrit);
+          blood.change = drift;
+          if (drift > haematocrit_settled_at) blood.viscous_haematocrit = refined.viscous_haematocrit;
+        } else {
+          frozen = blood.oscillating = true;
+          blood.converged = false;
+          blood.change = refined.change;
+        }
+      }
+    }
+    if(getenv("DBG")) printf("outer %d lin %d drift %g filt drift %g changed %g frozen %d\n",state.outer_iterations,report.iterations,drift,filtration_drift,changed,frozen);
+    settled = changed == 0 && filtration_drift <= settled_at && drift <= haematocrit_settled_at;
+    if (state.outer_iterations == 1 && (network_ || *std::max_element(tissue.lymph_conductance.begin(), tissue.lymph_conductance.end()) > 0)) {
+      settled = false;
+    }
+    settled = min_over(comm, settled ? 1 : 0) > 0;
+  }
+  if (!settled) {
+    throw NumericsError("blood flow and interstitial pressure did not settle in " + std::to_string(most) +
+                        " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) + ")");
+  }
+
+  state.discharge = FaceField(*grid_);
+  op_.flux(state.pressure.get(), state.discharge);
+  state.lymph.assign(cells, 0.0);
+  state.filtrated.assign(cells, 0.0);
+  std::array<double, 2> sum{};
+  {
+    const ReadAccess p(state.pressure.get());
+    for (std::size_t c = 0; c < cells; ++c) {
+      if (draining[c]) state.lymph[c] = tissue.lymph_conductance[c] * volume * (p[c] - tissue.lymph_pressure);
+      if (!tissue.filtration.empty()) state.filtrated[c] = tissue.filtration[c] * volume * (tissue.effective_pressure[c] - p[c]);
+      sum[0] += state.lymph[c];
+      sum[1] += state.filtrated[c];
+    }
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, comm);
+  const auto walls = op_.wall_outflow(state.pressure.get());
+  state.walls = 0;
+  for (const double q : walls) state.walls += q;
+  state.drained = sum[0];
+  state.filtration = sum[1];
+  state.filtration_out = 0;
+  double reference = std::abs(sum[0]) + std::abs(sum[1]) + std::abs(state.walls);
+  state.plasma_inflow = 0;
+  if (network_) {
+    reference = 0;
+    for (const double j : state.blood.leak) {
+      state.filtration += j;
+      state.filtration_out += std::max(j, 0.0);
+    }
+    for (std::size_t n = 0; n < state.blood.inflow.size(); ++n) {
+      const double q = state.blood.inflow[n];
+      if (q <= 0) continue;
+      const double stated = network_->network().boundary_haematocrit[n];
+      reference += q;
+      state.plasma_inflow += q * (1 - (std::isnan(stated) ? flow_->laws().inlet_haematocrit : stated));
+    }
+  }
+  state.imbalance = reference > 0 ? std::abs(state.filtration - state.drained - state.walls) / reference : 0.0;
+}
+
+}  // namespace sanctuary

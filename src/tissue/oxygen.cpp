@@ -1,0 +1,293 @@
+#include "tissue/oxygen.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/comm.hpp"
+
+namespace sanctuary {
+namespace {
+
+std::size_t at(long i) { return static_cast<std::size_t>(i); }
+
+/// Michaelis-Menten use, continued linearly below zero: concave everywhere, so that Newton's method cannot overshoot
+/// twice.
+double use_rate(double maximum, double half, double pressure) {
+  return pressure > 0 ? oxygen_use(maximum, half, pressure) : maximum / half * pressure;
+}
+
+/// Oxygen carried by a stream of red cells and blood [m^3/s], and its slope.
+struct Stream {
+  double red_cells = 0, blood = 0;
+};
+double carried(const BloodOxygen& law, const Stream& s, double pressure) {
+  return s.red_cells * law.capacity * saturation(law, pressure) + s.blood * law.solubility * pressure;
+}
+double carried_slope(const BloodOxygen& law, const Stream& s, double pressure) {
+  return s.red_cells * law.capacity * saturation_slope(law, pressure) + s.blood * law.solubility;
+}
+
+}  // namespace
+
+OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, const FlowSolver* flow)
+    : grid_(&grid),
+      network_(network),
+      flow_(flow),
+      op_(grid),
+      solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
+  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_);
+}
+
+void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,
+                         const BloodFlow& blood, OxygenState& state) {
+  const MPI_Comm comm = grid_->comm();
+  const std::size_t cells = grid_->local_cells();
+  const double volume = grid_->cell_volume();
+  const BloodOxygen& law = settings.blood;
+
+  double scale = 0;
+  for (std::size_t w = 0; w < 6; ++w) {
+    if (walls.kind[w] == WallKind::fixed) scale = std::max(scale, walls.value[w]);
+  }
+  std::vector<double> inlet;
+  std::vector<Stream> node_in, node_out;  // through the boundary, all nodes
+  const CutNetwork* cut = network_ ? &network_->network() : nullptr;
+  if (network_) {
+    inlet.assign(cut->nodes(), settings.inlet_pressure);
+    node_in.resize(cut->nodes());
+    node_out.resize(cut->nodes());
+    std::vector<double> red(cut->nodes(), 0.0);
+    for (std::size_t p = 0; p < cut->pieces(); ++p) {
+      const auto [a, b] = cut->piece_nodes[p];
+      red[at(blood.flow[p] >= 0 ? b : a)] += blood.red_cells[p];
+      red[at(blood.flow[p] >= 0 ? a : b)] -= blood.red_cells[p];
+    }
+    for (std::size_t n = 0; n < cut->nodes(); ++n) {
+      if (!std::isnan(cut->boundary_po2[n])) inlet[n] = cut->boundary_po2[n];
+      const double q = blood.inflow[n];
+      if (q > 0) {
+        const double stated = cut->boundary_haematocrit[n];
+        node_in[n] = {q * (std::isnan(stated) ? flow_->laws().inlet_haematocrit : stated), q};
+        scale = std::max(scale, inlet[n]);
+      } else if (q < 0) {
+        node_out[n] = {std::max(red[n], 0.0), -q};
+      }
+    }
+  }
+  scale = std::max(scale, 1.0);
+
+  if (!state.cells) {
+    state.cells = grid_->vector();
+    petsc(VecSet(state.cells.get(), 0.5 * scale));
+  }
+  if (network_ && state.node_pressure.size() != cut->nodes()) {
+    state.node_pressure.assign(cut->nodes(), scale);
+    state.piece_pressure.assign(cut->pieces(), scale);
+  }
+
+  op_.reset(walls);
+  op_.add_diffusion(std::vector<double>(cells, settings.krogh_coefficient));
+  VecHandle residual = grid_->vector(), delta = grid_->vector(), wall_source = grid_->vector(), trial = grid_->vector(),
+            start = grid_->vector();
+  op_.add_wall_source(wall_source.get());
+
+  const std::size_t owned_nodes = network_ ? network_->nodes().size() : 0;
+  const std::size_t owned_pieces = network_ ? network_->pieces().size() : 0;
+  std::vector<PieceCoefficients> pieces(owned_pieces);
+  std::vector<std::array<Stream, 2>> enter(owned_pieces), leave(owned_pieces);
+  VecHandle net_residual, net_delta;
+  if (network_) {
+    net_residual = solver_.network_vector();
+    net_delta = solver_.network_vector();
+    const double spacing = std::cbrt(volume);
+    for (std::size_t i = 0; i < owned_pieces; ++i) {
+      const std::size_t p = at(network_->pieces()[i]);
+      const double radius = flow_->radius()[p], length = cut->piece_length[p];
+      const double equivalent = 0.2 * spacing;
+      const double grid_part = grid_resistance && equivalent > radius
+                                   ? std::log(equivalent / radius) / (2 * std::numbers::pi * settings.krogh_coefficient)
+                                   : 0.0;
+      const double conductance = length / (intravascular_resistance(2 * radius) + grid_part);
+      PieceCoefficients& piece = pieces[i];
+      piece.to_tissue = conductance + std::max(blood.leak[p], 0.0) * law.solubility;
+      piece.from_tissue = conductance + std::max(-blood.leak[p], 0.0) * law.solubility;
+      set_convection(blood.end_flow(p, 0), blood.end_flow(p, 1), piece);
+      piece.diffusion = settings.krogh_coefficient * std::numbers::pi * radius * radius / (0.5 * length);
+      for (std::size_t e = 0; e < 2; ++e) {
+        const bool feeds = blood.flow[p] >= 0 ? e == 0 : e == 1;
+        enter[i][e] = {piece.enter[e] > 0 && feeds ? blood.red_cells[p] : 0.0, piece.enter[e]};
+        leave[i][e] = {piece.leave[e] > 0 && !feeds ? blood.red_cells[p] : 0.0, piece.leave[e]};
+      }
+    }
+  }
+  std::vector<double> node_slope(owned_nodes);
+
+  // Residuals at given values; with_slopes also refreshes the linearisation.
+  const auto evaluate = [&](Vec cell_values, const std::vector<double>& node, const std::vector<double>& piece_value,
+                            bool with_slopes, bool with_weights) {
+    if (network_) {
+      petsc(VecSet(net_residual.get(), 0.0));
+      const ReadAccess c(cell_values);
+      const WriteAccess cell_residual(residual.get());
+      std::fill(cell_residual.data(), cell_residual.data() + cells, 0.0);
+      const auto add = [&](PetscInt row, double value) { petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES)); };
+      for (std::size_t k = 0; k < owned_nodes; ++k) {
+        const std::size_t n = at(network_->nodes()[k]);
+        add(network_->node_row(network_->nodes()[k], true), carried(law, node_in[n], inlet[n]) - carried(law, node_out[n], node[n]));
+        if (with_slopes) node_slope[k] = carried_slope(law, node_out[n], node[n]);
+      }
+      for (std::size_t i = 0; i < owned_pieces; ++i) {
+        const long id = network_->pieces()[i];
+        PieceCoefficients& piece = pieces[i];
+        const double out = piece_value[at(id)];
+        const double tissue = c[network_->piece_cell()[i]];
+        if (with_weights && piece.upstream >= 0) {
+          const auto up = static_cast<std::size_t>(piece.upstream);
+          const double in = node[at(cut->piece_nodes[at(id)][up])];
+          const double mid = 0.5 * (in + out);
+          const double slope = carried_slope(law, enter[i][up], mid);
+          const double kappa = slope > 0 ? piece.to_tissue / slope : 1e6;
+          piece.weight = std::min(upstream_weight(kappa), slope > 0 ? slope / piece.to_tissue : 0.0);
+        }
+        double mean = out, own = 0;
+        for (std::size_t e = 0; e < 2; ++e) {
+          const long node_id = cut->piece_nodes[at(id)][e];
+          const double value = node[at(node_id)];
+          const PetscInt row = network_->node_row(node_id, true);
+          const double in_flux = carried(law, enter[i][e], value) + piece.diffusion * (value - out);
+          const double out_flux = carried(law, leave[i][e], out);
+          own += in_flux - out_flux;
+          add(row, out_flux - in_flux);
+          if (piece.upstream == static_cast<int>(e)) mean = piece.weight * value + (1 - piece.weight) * out;
+          if (with_slopes) {
+            piece.enter[e] = carried_slope(law, enter[i][e], value);
+            piece.leave[e] = carried_slope(law, leave[i][e], out);
+          }
+        }
+        const double exchange = piece.to_tissue * mean - piece.from_tissue * tissue;
+        own -= exchange;
+        cell_residual[network_->piece_cell()[i]] += exchange;
+        add(network_->piece_row(id), own);
+      }
+    } else {
+      petsc(VecSet(residual.get(), 0.0));
+    }
+    if (network_) {
+      petsc(VecAssemblyBegin(net_residual.get()));
+      petsc(VecAssemblyEnd(net_residual.get()));
+    }
+    std::fill(op_.diagonal().begin(), op_.diagonal().end(), 0.0);
+    op_.apply(cell_values, trial.get());
+    petsc(VecAXPY(residual.get(), -1.0, trial.get()));
+    petsc(VecAXPY(residual.get(), 1.0, wall_source.get()));
+    const ReadAccess c(cell_values);
+    const WriteAccess r(residual.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      r[i] -= volume * use_rate(use[i], settings.half_pressure, c[i]);
+      if (with_slopes) op_.diagonal()[i] = volume * oxygen_use_slope(use[i], settings.half_pressure, std::max(c[i], 0.0));
+    }
+  };
+
+  const auto imbalance = [&] {
+    double of_cells = 0, of_network = 0;
+    petsc(VecNorm(residual.get(), NORM_2, &of_cells));
+    if (network_) petsc(VecNorm(net_residual.get(), NORM_2, &of_network));
+    return std::hypot(of_cells, of_network);
+  };
+
+  state.newton = state.linear = 0;
+  bool converged = false;
+  constexpr int most = 80;
+  constexpr int weighing = 12;  // afterwards the weights of the lumen means stand still
+  while (state.newton < most) {
+    evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, true, state.newton < weighing);
+    if (network_) {
+      matrices_->assemble(pieces, node_slope, 0.0);
+      for (std::size_t i = 0; i < cells; ++i) op_.diagonal()[i] += matrices_->cell_diagonal()[i];
+    }
+    double sum = 0, cell_norm = 0;
+    for (const double d : op_.full_diagonal()) sum += d * d;
+    petsc(VecNorm(residual.get(), NORM_2, &cell_norm));
+    state.residual = cell_norm / (std::sqrt(sum_over(comm, sum)) * scale);
+    if (network_) {
+      VecHandle d = solver_.network_vector();
+      petsc(MatGetDiagonal(matrices_->network(), d.get()));
+      petsc(VecPointwiseDivide(d.get(), net_residual.get(), d.get()));
+      double net = 0;
+      PetscInt count = 0;
+      petsc(VecNorm(d.get(), NORM_2, &net));
+      petsc(VecGetSize(d.get(), &count));
+      state.residual = std::max(state.residual, net / (scale * std::sqrt(static_cast<double>(count))));
+    }
+    if (state.residual <= tolerance && state.newton > 0) {
+      converged = true;
+      break;
+    }
+    ++state.newton;
+    if(getenv("DBG")) printf("O2 newton %d res %.3e cellres %.3e\n", state.newton, state.residual, cell_norm / (std::sqrt(sum_over(comm, sum)) * scale));
+    solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
+                network_ ? matrices_->from_cells() : nullptr);
+    petsc(VecSet(delta.get(), 0.0));
+    const SolveReport report =
+        solver_.solve(residual.get(), net_residual.get(), scale, std::max(0.1 * tolerance, 1e-3 * state.residual), delta.get(), net_delta.get());
+    state.linear += report.iterations;
+    if (!report.converged) throw NumericsError("oxygen: the linear solve failed (" + report.reason + ")");
+    // Newton's direction lowers the norm of what does not balance; haemoglobin's flat tail makes full steps overshoot.
+    const double before = imbalance();
+    const std::vector<double> node_start = state.node_pressure, piece_start = state.piece_pressure;
+    std::vector<double> node_delta, piece_delta;
+    if (network_) {
+      node_delta = network_->gather_nodes(net_delta.get(), true);
+      piece_delta = network_->gather_pieces(net_delta.get());
+    }
+    petsc(VecCopy(state.cells.get(), start.get()));
+    for (double part = 1; part > 1e-3; part *= 0.5) {
+      petsc(VecWAXPY(state.cells.get(), part, delta.get(), start.get()));
+      const auto moved = [&](double value, double change) {
+        return std::clamp(value + part * change, 0.1 * value, std::max(scale, value));
+      };
+      for (std::size_t n = 0; n < node_delta.size(); ++n) state.node_pressure[n] = moved(node_start[n], node_delta[n]);
+      for (std::size_t p = 0; p < piece_delta.size(); ++p) state.piece_pressure[p] = moved(piece_start[p], piece_delta[p]);
+      if (state.residual < 1e-6) break;  // near the solution rounding, not overshoot, decides the norm
+      evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, false, false);
+      if (imbalance() <= (1 - 0.1 * part) * before) break;
+    }
+  }
+  if (!converged) {
+    throw NumericsError("oxygen: Newton's method did not converge in " + std::to_string(most) + " iterations (scaled residual " +
+                        std::to_string(state.residual) + ")");
+  }
+
+  std::array<double, 4> sum{};  // in, out, supplied, used
+  {
+    const ReadAccess c(state.cells.get());
+    for (std::size_t i = 0; i < cells; ++i) sum[3] += volume * use_rate(use[i], settings.half_pressure, c[i]);
+    for (std::size_t k = 0; k < owned_nodes; ++k) {
+      const std::size_t n = at(network_->nodes()[k]);
+      sum[0] += carried(law, node_in[n], inlet[n]);
+      sum[1] += carried(law, node_out[n], state.node_pressure[n]);
+    }
+    for (std::size_t i = 0; i < owned_pieces; ++i) {
+      const std::size_t p = at(network_->pieces()[i]);
+      double mean = state.piece_pressure[p];
+      if (pieces[i].upstream >= 0) {
+        const double in = state.node_pressure[at(cut->piece_nodes[p][static_cast<std::size_t>(pieces[i].upstream)])];
+        mean = pieces[i].weight * in + (1 - pieces[i].weight) * mean;
+      }
+      sum[2] += pieces[i].to_tissue * mean - pieces[i].from_tissue * c[network_->piece_cell()[i]];
+    }
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
+  const auto wall = op_.wall_exchange(state.cells.get());
+  state.blood_in = sum[0];
+  state.blood_out = sum[1];
+  state.supplied = sum[2];
+  state.used = sum[3];
+  state.walls_out = wall[0];
+  state.walls_in = wall[1];
+  const double entering = state.blood_in + state.walls_in;
+  state.imbalance = entering > 0 ? std::abs(entering - state.blood_out - state.walls_out - state.used) / entering : 0.0;
+}
+
+}  // namespace sanctuary

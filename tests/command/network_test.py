@@ -1,0 +1,141 @@
+"""network import, generate and info: what they print and write, on 1 and 2 ranks, and how they refuse bad files."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+
+PROGRAM = os.environ["SANCTUARY_PROGRAM"]
+MPIEXEC = os.environ.get("MPIEXEC", "mpiexec")
+REFERENCE = pathlib.Path(os.environ.get("SANCTUARY_REFERENCE_DATA", "/nowhere"))
+os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1")
+failures = 0
+
+
+def run(folder, *arguments, ranks=1):
+    launcher = [] if ranks == 1 else [MPIEXEC, "--oversubscribe", "-n", str(ranks)]
+    return subprocess.run(launcher + [PROGRAM, "network", *map(str, arguments)], cwd=folder, capture_output=True,
+                          text=True, timeout=120, check=False)
+
+
+def expect(condition, text):
+    global failures
+    if not condition:
+        failures += 1
+        print("FAILED:", text)
+
+
+def refused(result, words, folder, left=()):
+    expect(result.returncode == 2, f"exit {result.returncode}, expected 2: {result.stderr}")
+    for word in words:
+        expect(word in result.stderr, f"'{word}' is not in: {result.stderr}")
+    expect(result.stderr.count("sanctuary:") == 1, f"one message, not: {result.stderr}")
+    written = [p.name for p in pathlib.Path(folder).iterdir() if p.suffix in (".h5", ".tmp") and p.name not in left]
+    expect(not written, f"left behind: {written}")
+
+
+def datasets(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def same(a, b):
+    first, second = datasets(a), datasets(b)
+    return len(first) > 10 and first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name], equal_nan=True) for name in first)
+
+
+def generate_and_describe(folder, ranks):
+    made = run(folder, "generate", "--set", "network.generate.seed=3", "--set", "grid.cells=64", "--set",
+               "grid.spacing=20 um", "-o", "net.h5", ranks=ranks)
+    expect(made.returncode == 0, made.stderr)
+    expect("not morphometric" in made.stdout and made.stdout.count("wrote ") == 1, made.stdout)
+    with h5py.File(folder / "net.h5") as file:
+        nodes, radius = file["nodes"][:], file["radius"][:]
+        expect(file.attrs["schema"] == "sanctuary-network", "schema")
+        expect(file["radius"].attrs["unit"] == "m", "unit of the radius")
+        expect(abs(len(radius) - 2000) <= 40, f"{len(radius)} segments")
+        expect(nodes.min() >= 0 and nodes.max() <= 1.28e-3, "nodes in the box")
+        expect(np.sum(file["boundary/kind"][:] == 1) == 12, "12 pressure nodes")
+    for target in ("net.vtp", "net.csv", "net.dgf", "again.h5"):
+        converted = run(folder, "import", "net.h5", "-o", target, ranks=ranks)
+        expect(converted.returncode == 0, converted.stderr)
+    for source in ("net.vtp", "net.csv", "net.dgf"):
+        back = run(folder, "import", source, "-o", "back.h5", ranks=ranks)
+        expect(back.returncode == 0, back.stderr)
+        expect(same(folder / "back.h5", folder / "net.h5"), f"{source} changes the network")
+    told = run(folder, "info", "net.vtp", "--format", "json", "--box", "1.28 mm, 1.28 mm, 1.28 mm", ranks=ranks)
+    expect(told.returncode == 0, told.stderr)
+    facts = json.loads(told.stdout)
+    expect(facts["diagnosis"]["usable"] and facts["statistics"]["pieces"] == 1, told.stdout)
+    expect(80e6 < facts["statistics"]["length_density_m_per_m3"] < 160e6, told.stdout)
+    text = run(folder, "info", "net.csv", ranks=ranks)
+    expect(text.returncode == 0 and "length density" in text.stdout, text.stdout + text.stderr)
+    expect(not list(folder.glob("*.tmp")), "temporary files left")
+
+
+def repair_on_request(folder, ranks):
+    (folder / "bad_nodes.csv").write_text(
+        "node,x_um,y_um,z_um,boundary_pressure_mmHg\n0,0,0,0,30\n1,10,0,0,\n2,20,0,0,10\n3,50,0,0,\n4,60,9,0,\n5,10,0,0,\n")
+    (folder / "bad_segments.csv").write_text(
+        "segment,node_a,node_b,radius_um\n0,0,1,4\n1,5,2,0\n2,3,4,4\n3,0,1,4\n4,1,1,4\n")
+    kept = run(folder, "import", "bad.csv", "-o", "kept.h5", ranks=ranks)
+    expect(kept.returncode == 0 and "not usable" in kept.stdout and "self loops" in kept.stdout, kept.stdout + kept.stderr)
+    with h5py.File(folder / "kept.h5") as file:
+        expect(len(file["radius"]) == 5, "nothing is repaired unasked")
+    mended = run(folder, "import", "bad.csv", "--repair", "-o", "mended.h5", ranks=ranks)
+    expect(mended.returncode == 0, mended.stderr)
+    for words in ("repaired:", "1 nodes merged", "1 duplicate segments dropped", "1 radii set", "1 pieces without a boundary"):
+        expect(words in mended.stdout, f"'{words}' is not in: {mended.stdout}")
+    with h5py.File(folder / "mended.h5") as file:
+        expect(list(file["segment_id"][:]) == [0, 1], str(file["segment_id"][:]))
+
+
+def bad_input(folder, ranks):
+    (folder / "nan_nodes.csv").write_text("node,x_um,y_um,z_um\n0,0,0,0\n1,nan,0,0\n")
+    (folder / "nan_segments.csv").write_text("node_a,node_b,radius_um\n0,1,4\n")
+    (folder / "cut.vtp").write_text("<VTKFile type=\"PolyData\"><PolyData>\n<Piece")
+    refused(run(folder, "import", "nan.csv", "-o", "out.h5", ranks=ranks), ["nan_nodes.csv:3", "column x", "nan"], folder)
+    refused(run(folder, "import", "cut.vtp", "-o", "out.h5", ranks=ranks), ["cut.vtp:2", "ends inside a tag"], folder)
+    refused(run(folder, "import", "none.dat", "-o", "out.h5", ranks=ranks), ["none.dat", "no such network file"], folder)
+    refused(run(folder, "import", "cut.vtp", ranks=ranks), ["-o FILE"], folder)
+    refused(run(folder, "import", "cut.vtp", "-o", "out.dat", ranks=ranks), [".dat", "not written"], folder)
+    refused(run(folder, "import", "cut.vtp", "-o", "out.txt", ranks=ranks), ["'.txt'"], folder)
+    refused(run(folder, "generate", "--set", "network.generate.segmnts=9", "-o", "out.h5", ranks=ranks),
+            ["unknown key", "segments"], folder)
+    refused(run(folder, "generate", "--set", "network.generate.inlet_pressure=5 mmHg", "-o", "out.h5", ranks=ranks),
+            ["inlet_pressure", "nothing would flow"], folder)
+    refused(run(folder, "imprt", "x.dat", ranks=ranks), ["unknown task", "did you mean import"], folder)
+    refused(run(folder, "info", "nan.csv", "--format", "xml", ranks=ranks), ["text or json"], folder)
+    failed = run(folder, "generate", "-o", "no/such/folder/out.h5", ranks=ranks)
+    expect(failed.returncode == 4, f"exit {failed.returncode}, expected 4: {failed.stderr}")
+
+
+def reference_networks(folder):
+    if not (REFERENCE / "microvesselchaste_tumor").exists():
+        print("skipped: reference data not found")
+        return
+    tapmeier = REFERENCE / "microvesselchaste_tumor" / "tapmeier_network.vtp"
+    refused(run(folder, "info", tapmeier), ["unit of length", "length_unit"], folder)
+    told = json.loads(run(folder, "info", tapmeier, "--length-unit", "um", "--format", "json").stdout)
+    expect((told["statistics"]["segments"], told["statistics"]["pieces"]) == (806, 5), str(told["statistics"]))
+    expect(any("15 points have radius 0" in note for note in told["notes"]), str(told["notes"]))
+    bed = json.loads(run(folder, "info", REFERENCE / "dumux_embedded" / "network.dgf", "--format", "json").stdout)
+    expect((bed["statistics"]["segments"], bed["statistics"]["nodes"], bed["statistics"]["pressure_nodes"]) ==
+           (1735, 1746, 126), str(bed["statistics"]))
+
+
+for count in (1, 2):
+    for test in (generate_and_describe, repair_on_request, bad_input):
+        with tempfile.TemporaryDirectory() as place:
+            test(pathlib.Path(place), count)
+with tempfile.TemporaryDirectory() as place:
+    reference_networks(pathlib.Path(place))
+print("failures:", failures)
+sys.exit(1 if failures else 0)
