@@ -5,9 +5,9 @@ namespace sanctuary {
 
 /// What happens at a wall of the box.
 enum class WallKind {
-  closed,    ///< no flux at all
-  fixed,     ///< value given on the wall (Dirichlet)
-  outflow,   ///< no diffusive flux; what flows out carries the value inside, what flows in carries the wall value
+  closed,   ///< no flux at all
+  fixed,    ///< value given on the wall (Dirichlet)
+  outflow,  ///< no diffusive flux; what flows out carries the value inside, what flows in carries the wall value
 };
 
 /// Wall conditions in the order -x, +x, -y, +y, -z, +z.

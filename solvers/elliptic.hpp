@@ -29,10 +29,10 @@ struct SolveReport {
   std::string reason;
 };
 
-/// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a sparse
-/// matrix that is factorised (it is small beside A), B and C the exchange between them. Solved for the cells by a Krylov
-/// method on the Schur complement A - B N^-1 C, preconditioned by a V-cycle on A (the exchange's diagonal belongs into
-/// A); the network follows exactly. CG where the whole is symmetric, right-preconditioned GMRES else.
+/// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a
+/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them. Solved for the cells by
+/// a Krylov method on the Schur complement A - B N^-1 C, preconditioned by a V-cycle on A (the exchange's diagonal
+/// belongs into A); the network follows exactly. CG where the whole is symmetric, right-preconditioned GMRES else.
 /// Options prefixes: `<prefix>` (the Krylov method), `<prefix>network_`, `<prefix>cells_`.
 class CoupledSolver {
  public:

@@ -9,15 +9,17 @@ namespace sanctuary {
 
 Grid::Grid(MPI_Comm comm, const GridSpec& spec) : comm_(comm), spec_(spec) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    if (spec.cells[axis] < 1 || !(spec.spacing[axis] > 0)) throw InputError("a grid needs at least one cell of positive size along each axis");
+    if (spec.cells[axis] < 1 || !(spec.spacing[axis] > 0))
+      throw InputError("a grid needs at least one cell of positive size along each axis");
   }
-  if (static_cast<double>(spec.cells[0]) * static_cast<double>(spec.cells[1]) * static_cast<double>(spec.cells[2]) < size_of(comm)) {
+  if (static_cast<double>(spec.cells[0]) * static_cast<double>(spec.cells[1]) * static_cast<double>(spec.cells[2]) <
+      size_of(comm)) {
     throw InputError("the grid has fewer cells than there are ranks: use fewer ranks");
   }
-  const PetscErrorCode code = DMDACreate3d(comm, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR,
-                     static_cast<PetscInt>(spec.cells[0]), static_cast<PetscInt>(spec.cells[1]),
-                     static_cast<PetscInt>(spec.cells[2]), PETSC_DECIDE, PETSC_DECIDE, PETSC_DECIDE, 1, 1, nullptr,
-                     nullptr, nullptr, dm_.out());
+  const PetscErrorCode code = DMDACreate3d(
+      comm, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR,
+      static_cast<PetscInt>(spec.cells[0]), static_cast<PetscInt>(spec.cells[1]), static_cast<PetscInt>(spec.cells[2]),
+      PETSC_DECIDE, PETSC_DECIDE, PETSC_DECIDE, 1, 1, nullptr, nullptr, nullptr, dm_.out());
   petsc(code);
   petsc(DMSetUp(dm_.get()));
   PetscInt start[3], size[3];

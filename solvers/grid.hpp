@@ -33,7 +33,9 @@ class Grid {
   /// Volume of a cell [m^3].
   [[nodiscard]] double cell_volume() const { return spec_.spacing[0] * spec_.spacing[1] * spec_.spacing[2]; }
   /// Area of a face normal to `axis` [m^2].
-  [[nodiscard]] double face_area(int axis) const { return cell_volume() / spec_.spacing[static_cast<std::size_t>(axis)]; }
+  [[nodiscard]] double face_area(int axis) const {
+    return cell_volume() / spec_.spacing[static_cast<std::size_t>(axis)];
+  }
 
   /// Number of an owned cell from its place in the box.
   [[nodiscard]] std::size_t local(long i, long j, long k) const {

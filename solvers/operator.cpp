@@ -19,7 +19,8 @@ class Ghosted {
     petsc(VecGetArrayRead(local_, &data_));
     nx_ = extent[0];
     nxy_ = static_cast<long>(extent[0]) * extent[1];
-    base_ = data_ + (grid.start()[2] - corner[2]) * nxy_ + (grid.start()[1] - corner[1]) * nx_ + (grid.start()[0] - corner[0]);
+    base_ = data_ + (grid.start()[2] - corner[2]) * nxy_ + (grid.start()[1] - corner[1]) * nx_ +
+            (grid.start()[0] - corner[0]);
   }
   Ghosted(const Ghosted&) = delete;
   Ghosted& operator=(const Ghosted&) = delete;
@@ -83,8 +84,8 @@ void CellOperator::add_diffusion_and_convection(const std::vector<double>& coeff
             const auto wall = static_cast<std::size_t>(2 * axis + (upper_wall ? 1 : 0));
             if (walls_.kind[wall] == WallKind::closed) continue;
             if (walls_.kind[wall] == WallKind::fixed) {
-              const double inside = lower_wall ? k_of.at(i, j, k)
-                                               : k_of.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
+              const double inside =
+                  lower_wall ? k_of.at(i, j, k) : k_of.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
               t = 2 * scale * inside;
             }
           } else {
@@ -170,7 +171,8 @@ void CellOperator::for_each_wall_face(Visit&& visit) const {
         for (long j = low[1]; j < high[1]; ++j) {
           for (long i = low[0]; i < high[0]; ++i) {
             const std::size_t cell = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
-            const std::size_t face = from_lower_.index(axis, i + side * unit[a][0], j + side * unit[a][1], k + side * unit[a][2]);
+            const std::size_t face =
+                from_lower_.index(axis, i + side * unit[a][0], j + side * unit[a][1], k + side * unit[a][2]);
             const double inside = side == 0 ? from_upper_[axis][face] : from_lower_[axis][face];
             const double outside = side == 0 ? from_lower_[axis][face] : from_upper_[axis][face];
             visit(wall, cell, inside, outside);
@@ -244,7 +246,8 @@ void CellOperator::flux(Vec u, FaceField& out) const {
           const std::array<long, 3> cell{i, j, k};
           const long along = grid_->start()[a] + cell[a];
           const std::size_t face = from_lower_.index(axis, i, j, k);
-          const double lower = along == 0 ? walls_.value[2 * a] : value.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
+          const double lower =
+              along == 0 ? walls_.value[2 * a] : value.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
           const double upper = along == grid_->spec().cells[a] ? walls_.value[2 * a + 1] : value.at(i, j, k);
           out[axis][face] = from_lower_[axis][face] * lower - from_upper_[axis][face] * upper;
         }
@@ -283,7 +286,8 @@ void CellOperator::assemble(Mat matrix) const {
             column[count].i += static_cast<PetscInt>(unit[a][0]);
             column[count].j += static_cast<PetscInt>(unit[a][1]);
             column[count].k += static_cast<PetscInt>(unit[a][2]);
-            value[count++] = -from_upper_[axis][from_upper_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
+            value[count++] =
+                -from_upper_[axis][from_upper_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
           }
         }
         petsc(MatSetValuesStencil(matrix, 1, &row, count, column, value, INSERT_VALUES));

@@ -16,7 +16,8 @@ class CellOperator {
 
   /// Clears to zero and takes wall conditions.
   void reset(const Walls& walls);
-  /// Adds diffusion with coefficient k per cell (owned cells; harmonic mean on faces) [m^2/s times capacity]. Collective.
+  /// Adds diffusion with coefficient k per cell (owned cells; harmonic mean on faces) [m^2/s times capacity].
+  /// Collective.
   void add_diffusion(const std::vector<double>& coefficient);
   /// Sets diffusion and convection together in exponentially fitted form (Scharfetter and Gummel 1969): positive at any
   /// cell Péclet number, second order as it falls, upwind as it grows; exact for steady flow in one dimension.
@@ -39,7 +40,8 @@ class CellOperator {
   [[nodiscard]] std::vector<double> full_diagonal() const;
   /// Amount per time that leaves the box through each wall for the values `u`. Collective.
   [[nodiscard]] std::array<double, 6> wall_outflow(Vec u) const;
-  /// Sum of the positive parts and of the negative parts of what crosses the walls face by face, out and in. Collective.
+  /// Sum of the positive parts and of the negative parts of what crosses the walls face by face, out and in.
+  /// Collective.
   [[nodiscard]] std::array<double, 2> wall_exchange(Vec u) const;
   /// Flux through every face for the values `u` (positive along the axis). Collective.
   void flux(Vec u, FaceField& out) const;

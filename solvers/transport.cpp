@@ -53,7 +53,8 @@ TransportSolver::TransportSolver(const Grid& grid, const EmbeddedNetwork* networ
   }
 }
 
-void TransportSolver::set_cells(std::vector<double> accessible_fraction, CellOperator& op, std::vector<double> drainage) {
+void TransportSolver::set_cells(std::vector<double> accessible_fraction, CellOperator& op,
+                                std::vector<double> drainage) {
   accessible_ = std::move(accessible_fraction);
   drainage_ = std::move(drainage);
   op_ = &op;
@@ -140,8 +141,9 @@ bool TransportSolver::solve_stage(int number, double time, double dt, LocalReact
                 matrices_ ? matrices_->from_cells() : nullptr, rebuild_);
     rebuild_ = false;
     petsc(VecSet(delta_cells_.get(), 0.0));
-    const SolveReport linear = solver_.solve(residual_cells_.get(), embedded_ ? residual_network_.get() : nullptr, level,
-                                             wanted, delta_cells_.get(), embedded_ ? delta_network_.get() : nullptr);
+    const SolveReport linear =
+        solver_.solve(residual_cells_.get(), embedded_ ? residual_network_.get() : nullptr, level, wanted,
+                      delta_cells_.get(), embedded_ ? delta_network_.get() : nullptr);
     report.linear += linear.iterations;
     if (!linear.converged) {
       report.reason = "linear solve: " + linear.reason;
@@ -236,8 +238,8 @@ StepReport TransportSolver::advance(double time, double dt, LocalReaction* react
         k0(slope_.get());
     for (std::size_t c = 0; c < accessible_.size(); ++c) {
       const double k1 = (y1[c] - y0[c]) * rate, k2 = (y2[c] - star[c]) * rate;
-      const double estimate = has_slope_ ? dt * (sdirk::e0 * k0[c] + sdirk::e1 * k1 + sdirk::e2 * k2)
-                                         : dt * sdirk::gamma * (k2 - k1);
+      const double estimate =
+          has_slope_ ? dt * (sdirk::e0 * k0[c] + sdirk::e1 * k1 + sdirk::e2 * k2) : dt * sdirk::gamma * (k2 - k1);
       sum[0] += std::pow(accessible_[c] * estimate, 2);
       sum[1] += std::pow(accessible_[c] * y2[c], 2);
       own += accessible_[c] * accessible_[c];
@@ -252,8 +254,8 @@ StepReport TransportSolver::advance(double time, double dt, LocalReaction* react
   const int states = 1 + (reaction ? reaction->error_states() : 0);
   report.error = std::sqrt((all[0] / (allowed * allowed) + all[3] / count) / states);
   report.undershoot = -lowest / scale;
-  if (getenv("DBG")) printf("t %.4f dt %.4g err %.3g own %.3g react %.3g under %.3g rms %.3g scale %.3g newton %d lin %d\n", time, dt, report.error, std::sqrt(all[0])/allowed, std::sqrt(all[3]/count), report.undershoot, std::sqrt(all[1]/all[2]), scale, report.newton, report.linear);
-  if (report.undershoot > relative_tolerance) report.error = std::max(report.error, report.undershoot / relative_tolerance);
+  if (report.undershoot > relative_tolerance)
+    report.error = std::max(report.error, report.undershoot / relative_tolerance);
   if (!(report.error <= 1)) return fail();
 
   if (reaction) {

@@ -46,7 +46,9 @@ class LocalReaction {
   /// Number of own states whose errors are in squared_error.
   [[nodiscard]] int error_states() const { return error_states_impl(); }
   /// Closes the step; the states are kept only when it is accepted.
-  void end(bool accepted, std::span<const double> first, std::span<const double> second) { end_impl(accepted, first, second); }
+  void end(bool accepted, std::span<const double> first, std::span<const double> second) {
+    end_impl(accepted, first, second);
+  }
 
  private:
   virtual void begin_impl(double time, double dt) = 0;
@@ -59,17 +61,17 @@ class LocalReaction {
 
 /// Amounts of one solute that moved since the start [amount]; all cumulated with the weights of the time step.
 struct TransportLedger {
-  double cells_start = 0;       ///< in the cells' fluid at the start
+  double cells_start = 0;  ///< in the cells' fluid at the start
   double network_start = 0;
-  double blood_in = 0;          ///< into the network through its boundary
+  double blood_in = 0;  ///< into the network through its boundary
   double blood_out = 0;
-  double exchanged_in = 0;      ///< net from the vessels into the fluid, steps in which it was positive
-  double exchanged_out = 0;     ///< net from the fluid into the vessels, steps in which it was positive
-  double walls_in = 0;          ///< through the walls of the box into it
+  double exchanged_in = 0;   ///< net from the vessels into the fluid, steps in which it was positive
+  double exchanged_out = 0;  ///< net from the fluid into the vessels, steps in which it was positive
+  double walls_in = 0;       ///< through the walls of the box into it
   double walls_out = 0;
-  double drained = 0;           ///< carried off with the fluid that leaves the cells (lymph)
-  double reacted_in = 0;        ///< net from the fluid to the local partners, steps in which it was positive
-  double reacted_out = 0;       ///< net back
+  double drained = 0;      ///< carried off with the fluid that leaves the cells (lymph)
+  double reacted_in = 0;   ///< net from the fluid to the local partners, steps in which it was positive
+  double reacted_out = 0;  ///< net back
 };
 
 /// What a step did.
@@ -81,8 +83,9 @@ struct StepReport {
   std::string reason;
 };
 
-/// One solute in the fluid of the cells and in the blood of the network, advanced together and implicitly. Concentrations
-/// are per accessible volume. Owns its matrices and scratch; borrows grid and network. All functions are collective.
+/// One solute in the fluid of the cells and in the blood of the network, advanced together and implicitly.
+/// Concentrations are per accessible volume. Owns its matrices and scratch; borrows grid and network. All functions are
+/// collective.
 class TransportSolver {
  public:
   /// `network` may be null: no vessels.
@@ -94,14 +97,15 @@ class TransportSolver {
   /// fluid that leaves each cell by other ways, carrying the solute [m^3/s].
   void set_cells(std::vector<double> accessible_fraction, CellOperator& op, std::vector<double> drainage);
   /// The solute on the owned pieces; carrier flow into (positive) and out of the box at the owned nodes [m^3/s].
-  void set_network(std::vector<PieceCoefficients> pieces, std::vector<double> node_inflow, std::vector<double> node_outflow);
+  void set_network(std::vector<PieceCoefficients> pieces, std::vector<double> node_inflow,
+                   std::vector<double> node_outflow);
 
   /// Value that enters with the blood and value outside each wall, as functions of time [s].
   std::function<double(double)> inlet = [](double) { return 0.0; };
   std::function<double(double)> outside = [](double) { return 0.0; };
-  double relative_tolerance = 1e-3;   ///< of the time error of a step
-  double scale = 1;                   ///< a typical concentration; what lies below 1e-4 of it is held to the error of 1e-4 of it
-  double linear_tolerance = 1e-12;    ///< diagonally scaled true residual of a stage
+  double relative_tolerance = 1e-3;  ///< of the time error of a step
+  double scale = 1;  ///< a typical concentration; what lies below 1e-4 of it is held to the error of 1e-4 of it
+  double linear_tolerance = 1e-12;  ///< diagonally scaled true residual of a stage
 
   /// Tries one step. Not converged or error > 1: state unchanged.
   [[nodiscard]] StepReport advance(double time, double dt, LocalReaction* reaction);

@@ -34,7 +34,8 @@ NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network)
   const PetscInt unknowns = network.local_unknowns(true);
   const auto cells = static_cast<PetscInt>(network.grid().local_cells());
   const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
-    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr, out.out()));
+    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr,
+                       out.out()));
     petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   };
   create(unknowns, unknowns, 6, 4, n_);

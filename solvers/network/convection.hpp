@@ -18,14 +18,14 @@ struct PieceCoefficients {
   double to_tissue = 0;           ///< a_v: exchange = a_v * mean value in the lumen - a_t * value in the cell [m^3/s]
   double from_tissue = 0;         ///< a_t
   double weight = 0;
-  int upstream = -1;              ///< end that feeds the piece: 0, 1; -1: both or none, then the mean is c
+  int upstream = -1;  ///< end that feeds the piece: 0, 1; -1: both or none, then the mean is c
 };
 
 /// Weight of the upstream value in the mean over a piece with exponential profile: 1/kappa - 1/(e^kappa - 1).
 [[nodiscard]] double upstream_weight(double kappa);
 
-/// Fills enter, leave, upstream and weight from the carrier flows at the two ends (positive from the first to the second
-/// end), after to_tissue and from_tissue are set.
+/// Fills enter, leave, upstream and weight from the carrier flows at the two ends (positive from the first to the
+/// second end), after to_tissue and from_tissue are set.
 void set_convection(double flow_first, double flow_second, PieceCoefficients& piece);
 
 /// The sparse matrices of a solute on the network: N (network by network), B (cells by network), C (network by cells).

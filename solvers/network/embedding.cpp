@@ -26,11 +26,12 @@ void check_inside(const VesselGraph& graph, const GridSpec& spec) {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       const double x = (graph.position[n][axis] - spec.origin[axis]) / spec.spacing[axis];
       if (x < -slack || x > static_cast<double>(spec.cells[axis]) + slack) {
-        throw InputError("network node " + std::to_string(graph.node_id[n]) + " lies outside the grid: its " +
-                         std::string(1, "xyz"[axis]) + " is " + std::to_string(graph.position[n][axis] * 1e6) +
-                         " um, the box goes from " + std::to_string(spec.origin[axis] * 1e6) + " to " +
-                         std::to_string((spec.origin[axis] + static_cast<double>(spec.cells[axis]) * spec.spacing[axis]) * 1e6) +
-                         " um; set grid.origin, grid.cells and grid.spacing so that the box holds the network, or cut the network");
+        throw InputError(
+            "network node " + std::to_string(graph.node_id[n]) + " lies outside the grid: its " +
+            std::string(1, "xyz"[axis]) + " is " + std::to_string(graph.position[n][axis] * 1e6) +
+            " um, the box goes from " + std::to_string(spec.origin[axis] * 1e6) + " to " +
+            std::to_string((spec.origin[axis] + static_cast<double>(spec.cells[axis]) * spec.spacing[axis]) * 1e6) +
+            " um; set grid.origin, grid.cells and grid.spacing so that the box holds the network, or cut the network");
       }
     }
   }
@@ -77,7 +78,8 @@ CutNetwork cut_at_faces(const VesselGraph& graph, const GridSpec& spec) {
       }
     }
     std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end(), [](double p, double q) { return q - p < least_part; }), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end(), [](double p, double q) { return q - p < least_part; }),
+                parts.end());
     if (parts.back() != 1.0) parts.back() = 1.0;
     long before = graph.segment[s][0];
     const auto at = [&](double t) {

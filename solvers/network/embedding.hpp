@@ -12,10 +12,10 @@ namespace sanctuary {
 struct CutNetwork {
   std::vector<std::array<double, 3>> node_position;  ///< [m]
   std::vector<std::array<long, 2>> piece_nodes;
-  std::vector<long> piece_segment;             ///< index of the segment in the graph
-  std::vector<double> piece_length;            ///< along the vessel (tortuous length is shared out) [m]
+  std::vector<long> piece_segment;   ///< index of the segment in the graph
+  std::vector<double> piece_length;  ///< along the vessel (tortuous length is shared out) [m]
   std::vector<std::array<long, 3>> piece_cell;
-  std::vector<BoundaryKind> boundary;          ///< of each node
+  std::vector<BoundaryKind> boundary;  ///< of each node
   std::vector<double> boundary_value, boundary_haematocrit, boundary_po2;
   std::size_t graph_nodes = 0;
   [[nodiscard]] std::size_t nodes() const { return node_position.size(); }

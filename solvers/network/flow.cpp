@@ -13,9 +13,10 @@ namespace {
 
 constexpr double negligible = 1e-13;  // of the largest flow: such a flow carries no red cells
 constexpr double slow = 1e-3;         // of the largest flow: below it, rounding of the pressures moves the haematocrit
+constexpr double rounding = 1e-7;     // a change that stalls below it is the pressures' rounding, not a cycle
 constexpr double half = 0.5;          // a piece that filters off more of its blood than this lets no red cells through
 
-constexpr std::size_t depth = 8;      // iterations that Anderson's acceleration remembers
+constexpr std::size_t depth = 8;  // iterations that Anderson's acceleration remembers
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
@@ -93,13 +94,15 @@ FlowSolver::FlowSolver(const CutNetwork& network, std::vector<double> radius, Bl
       }
     }
     if (has_flow && !has_pressure) {
-      throw InputError("a connected part of the network (" + std::to_string(part.size()) +
-                       " nodes) has boundary flows but no boundary pressure: give one of its boundary nodes a pressure");
+      throw InputError(
+          "a connected part of the network (" + std::to_string(part.size()) +
+          " nodes) has boundary flows but no boundary pressure: give one of its boundary nodes a pressure");
     }
     if (!has_pressure) fixed_[first] = 1;  // an unperfused part: its level is arbitrary and its flow zero
   }
 
-  petsc(MatCreateSeqAIJ(PETSC_COMM_SELF, static_cast<PetscInt>(nodes), static_cast<PetscInt>(nodes), 12, nullptr, matrix_.out()));
+  petsc(MatCreateSeqAIJ(PETSC_COMM_SELF, static_cast<PetscInt>(nodes), static_cast<PetscInt>(nodes), 12, nullptr,
+                        matrix_.out()));
   petsc(MatSetOption(matrix_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   petsc(MatSetOption(matrix_.get(), MAT_SPD, PETSC_TRUE));
   petsc(KSPCreate(PETSC_COMM_SELF, ksp_.out()));
@@ -271,8 +274,8 @@ void FlowSolver::sweep(BloodFlow& state) const {
       width = feeding > 0 ? width / feeding : *std::max_element(out_diameter.begin(), out_diameter.end());
       laws_.split(red_cells / blood, width, out_flow, out_diameter, out_haematocrit);
     }
-    // Ten times the protein holds back any filtration there is; the bound keeps rounding from running away behind it.
-    const double concentration = plasma > 0 ? std::min(protein / plasma, 10.0) : 1.0;
+    // Ten times the protein holds back any filtration there is, a tenth is none; behind the bounds rounding runs away.
+    const double concentration = plasma > 0 ? std::clamp(protein / plasma, 0.1, 10.0) : 1.0;
     for (std::size_t k = 0; k < out.size(); ++k) {
       state.red_cells[out[k]] = out_haematocrit[k] * out_flow[k];
       state.haematocrit[out[k]] = state.red_cells[out[k]] / std::abs(state.flow[out[k]]);
@@ -297,7 +300,8 @@ void FlowSolver::balance(BloodFlow& state) const {
   }
   state.blood_imbalance = 0;
   for (std::size_t n = 0; n < net.size(); ++n) {
-    if (!(fixed_[n] && network_->boundary[n] == BoundaryKind::none)) state.blood_imbalance = std::max(state.blood_imbalance, std::abs(net[n]));
+    if (!(fixed_[n] && network_->boundary[n] == BoundaryKind::none))
+      state.blood_imbalance = std::max(state.blood_imbalance, std::abs(net[n]));
     if (state.inflow[n] > 0) {
       const double stated = network_->boundary_haematocrit[n];
       red_in += state.inflow[n] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
@@ -333,7 +337,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   std::vector<double> used = state.viscous_haematocrit, best = used;
   double least = 1e300;
   int since_best = 0;
-  double step = 0.5;  // mixing of the plain iteration; falls where it runs in circles
+  double step = 0.5;                                  // mixing of the plain iteration; falls where it runs in circles
   std::deque<std::vector<double>> values, residuals;  // differences of the last iterations
   std::vector<double> last_used, last_residual;
   state.converged = state.oscillating = false;
@@ -392,14 +396,16 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
       used[p] = std::clamp(next, 0.0, 0.95);
     }
   }
-  state.oscillating = !state.converged;
-  if (state.oscillating) {
+  const bool settled = state.converged;
+  if (!settled) {
     const std::vector<double> g = conductance(best);
     solve_pressure(g, state);
     flows_from_pressure(g, state);
     sweep(state);
     state.change = weighted_change(state, best);
+    state.converged = state.change <= rounding;
   }
+  state.oscillating = !state.converged;
   state.viscous_haematocrit = std::move(best);
   balance(state);
 }

@@ -27,15 +27,16 @@ struct BloodFlow {
   std::vector<double> haematocrit;  ///< discharge haematocrit at the middle of each piece
   std::vector<double> red_cells;    ///< red-cell volume carried along each piece, in the direction of the flow [m^3/s]
   std::vector<double> viscous_haematocrit;  ///< that gave the resistances; equal to `haematocrit` once converged
-  std::vector<double> protein;      ///< plasma protein flux of each piece over its concentration in the blood that enters [m^3/s]
-  std::vector<double> plasma;       ///< plasma entering each piece [m^3/s]; 0 where no blood passes through
-  std::vector<double> inflow;       ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
+  std::vector<double>
+      protein;  ///< plasma protein flux of each piece over its concentration in the blood that enters [m^3/s]
+  std::vector<double> plasma;  ///< plasma entering each piece [m^3/s]; 0 where no blood passes through
+  std::vector<double> inflow;  ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
   bool converged = false;
-  bool oscillating = false;         ///< the haematocrit runs through a cycle: no steady state was found
+  bool oscillating = false;  ///< the haematocrit runs through a cycle: no steady state was found
   int iterations = 0;
-  double change = 0;                ///< largest change of a haematocrit in the last iteration (weighted_change)
-  double blood_imbalance = 0;       ///< largest imbalance at a node over the boundary inflow
-  double red_cell_imbalance = 0;    ///< boundary red cells in minus out, over in
+  double change = 0;              ///< largest change of a haematocrit in the last iteration (weighted_change)
+  double blood_imbalance = 0;     ///< largest imbalance at a node over the boundary inflow
+  double red_cell_imbalance = 0;  ///< boundary red cells in minus out, over in
   /// Flow at the first (0) and the second (1) end of a piece, positive from first to second.
   [[nodiscard]] double end_flow(std::size_t piece, int end) const {
     return flow[piece] + (end == 0 ? 0.5 : -0.5) * leak[piece];
@@ -43,8 +44,8 @@ struct BloodFlow {
 };
 
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). The whole network is held on each rank and
-/// solved alike on all; not collective.
+/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). The
+/// whole network is held on each rank and solved alike on all; not collective.
 class FlowSolver {
  public:
   /// `radius` of each piece [m]. Throws InputError when a connected part has flow boundaries but no pressure boundary
@@ -61,8 +62,8 @@ class FlowSolver {
   void flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
   /// Red cells and haematocrits from flows and leaks.
   void sweep(BloodFlow& state) const;
-  /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of the
-  /// largest flow.
+  /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of
+  /// the largest flow.
   [[nodiscard]] double weighted_change(const BloodFlow& state, const std::vector<double>& haematocrit) const;
   /// Fills the imbalances.
   void balance(BloodFlow& state) const;

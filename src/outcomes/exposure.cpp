@@ -74,10 +74,12 @@ DoseVolume dose_volume(MPI_Comm comm, std::span<const double> value, std::span<c
   for (std::size_t i = 0; i < value.size(); ++i) {
     if (weight[i] <= 0) continue;
     const double place = result.highest > 0 ? value[i] / result.highest * bins : 0.0;
-    result.fraction[static_cast<std::size_t>(std::clamp(static_cast<int>(std::floor(place)), 0, bins - 1))] += weight[i];
+    result.fraction[static_cast<std::size_t>(std::clamp(static_cast<int>(std::floor(place)), 0, bins - 1))] +=
+        weight[i];
   }
   MPI_Allreduce(MPI_IN_PLACE, result.fraction.data(), bins, MPI_DOUBLE, MPI_SUM, comm);
-  for (int b = bins - 2; b >= 0; --b) result.fraction[static_cast<std::size_t>(b)] += result.fraction[static_cast<std::size_t>(b) + 1];
+  for (int b = bins - 2; b >= 0; --b)
+    result.fraction[static_cast<std::size_t>(b)] += result.fraction[static_cast<std::size_t>(b) + 1];
   for (double& f : result.fraction) f /= all;
   return result;
 }

@@ -16,10 +16,12 @@ struct DoseVolume {
 };
 
 /// Drug-volume histogram over all ranks; weights must not be negative. All zero weights: everything 0. Collective.
-[[nodiscard]] DoseVolume dose_volume(MPI_Comm comm, std::span<const double> value, std::span<const double> weight, int bins);
+[[nodiscard]] DoseVolume dose_volume(MPI_Comm comm, std::span<const double> value, std::span<const double> weight,
+                                     int bins);
 
 /// Largest value that at least the share `share` of the weight reaches. Collective.
-[[nodiscard]] double reached_by(MPI_Comm comm, std::span<const double> value, std::span<const double> weight, double share);
+[[nodiscard]] double reached_by(MPI_Comm comm, std::span<const double> value, std::span<const double> weight,
+                                double share);
 
 /// Mean of a value by weight over all ranks; 0 without weight. Collective.
 [[nodiscard]] double weighted_mean(MPI_Comm comm, std::span<const double> value, std::span<const double> weight);

@@ -12,7 +12,8 @@ double log_kill(double cycling_share, double hazard_cycling, double hazard_quies
   const double least = cycling_share >= 1   ? hazard_cycling
                        : cycling_share <= 0 ? hazard_quiescent
                                             : std::min(hazard_cycling, hazard_quiescent);
-  const double rest = cycling_share * std::exp(least - hazard_cycling) + (1 - cycling_share) * std::exp(least - hazard_quiescent);
+  const double rest =
+      cycling_share * std::exp(least - hazard_cycling) + (1 - cycling_share) * std::exp(least - hazard_quiescent);
   return (least - std::log(rest)) / std::numbers::ln10;
 }
 
@@ -41,8 +42,18 @@ Sanctuary find_sanctuary(MPI_Comm comm, const SanctuaryInput& input) {
     const bool s1 = local < theta, s2 = exposed < theta, s4 = protected_ < theta;
     result.log_kill[c] = local;
     result.label[c] = (s1 ? 1 : 0) + (s2 ? 2 : 0) + (s4 ? 4 : 0);
-    const std::array<bool, parts> in{s1, s2, s4, s1 && s2 && !s4, s1 && s4 && !s2, s1 && s2 && s4, s1 && !s2 && !s4,
-                                     !s1 && (s2 || s4), true, local < 0.5 * theta, s1, local < 2 * theta};
+    const std::array<bool, parts> in{s1,
+                                     s2,
+                                     s4,
+                                     s1 && s2 && !s4,
+                                     s1 && s4 && !s2,
+                                     s1 && s2 && s4,
+                                     s1 && !s2 && !s4,
+                                     !s1 && (s2 || s4),
+                                     true,
+                                     local < 0.5 * theta,
+                                     s1,
+                                     local < 2 * theta};
     for (std::size_t p = 0; p < parts; ++p) {
       if (!in[p]) continue;
       sums[2 * p] += input.cell_volume;
@@ -51,7 +62,9 @@ Sanctuary find_sanctuary(MPI_Comm comm, const SanctuaryInput& input) {
   }
   MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, comm);
   all_viable = sum_over(comm, all_viable);
-  const auto part = [&](std::size_t p) { return Part{sums[2 * p], all_viable > 0 ? sums[2 * p + 1] / all_viable : 0.0}; };
+  const auto part = [&](std::size_t p) {
+    return Part{sums[2 * p], all_viable > 0 ? sums[2 * p + 1] / all_viable : 0.0};
+  };
   result.mask = part(8);
   if (!result.direct_effect) return result;
   result.s1 = part(0);

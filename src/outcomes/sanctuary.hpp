@@ -17,7 +17,7 @@ struct SanctuaryInput {
   std::array<double, 2> reference_hazard{};                  ///< of the reference exposure (unbound plasma)
   double reference_cycling_share = 0;                        ///< of the reference cell
   double viable_mask = 0.05;
-  double cell_volume = 0;                                    ///< of a cell of the grid [m^3]
+  double cell_volume = 0;  ///< of a cell of the grid [m^3]
 };
 
 /// Part of the tumour: volume [m^3] and share of the viable cells at cycle start.
@@ -25,20 +25,20 @@ struct Part {
   double volume = 0, share = 0;
 };
 
-/// Sanctuaries S1 (local log kill under the threshold), S2 (the same with the reference cell: delivery) and S4 (the same
-/// with the reference exposure: protection), and the split of S1.
+/// Sanctuaries S1 (local log kill under the threshold), S2 (the same with the reference cell: delivery) and S4 (the
+/// same with the reference exposure: protection), and the split of S1.
 struct Sanctuary {
   double reference_log_kill = 0;  ///< L_ref
   double threshold = 0;           ///< Theta = min(1, L_ref / 2)
   bool threshold_relative = false;
-  bool direct_effect = true;      ///< false if L_ref < 0.1: then no part is reported
+  bool direct_effect = true;  ///< false if L_ref < 0.1: then no part is reported
   Part s1, s2, s4;
-  Part delivery, protection, both, joint;                   ///< these four split S1
-  Part rescued;                                             ///< S2 or S4 without S1
-  Part mask;                                                ///< all that counts
-  std::array<Part, 3> robustness;                           ///< S1 at half, once and twice the threshold
-  std::vector<double> log_kill;                             ///< L_loc of each owned cell (0 outside the mask)
-  std::vector<int> label;                                   ///< 1 (S1) + 2 (S2) + 4 (S4); -1 outside the mask
+  Part delivery, protection, both, joint;  ///< these four split S1
+  Part rescued;                            ///< S2 or S4 without S1
+  Part mask;                               ///< all that counts
+  std::array<Part, 3> robustness;          ///< S1 at half, once and twice the threshold
+  std::vector<double> log_kill;            ///< L_loc of each owned cell (0 outside the mask)
+  std::vector<int> label;                  ///< 1 (S1) + 2 (S2) + 4 (S4); -1 outside the mask
 };
 
 /// Finds the sanctuaries. Collective.

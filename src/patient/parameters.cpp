@@ -1,11 +1,11 @@
 #include "patient/parameters.hpp"
 
+#include "solvers/network/rheology.hpp"
+#include "therapy/drug.hpp"
 #include "tissue/matrix.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
 #include "tissue/vessel_wall.hpp"
-#include "therapy/drug.hpp"
-#include "solvers/network/rheology.hpp"
 
 namespace sanctuary {
 

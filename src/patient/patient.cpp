@@ -15,10 +15,11 @@ namespace {
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
-constexpr double micromolar = 1e-3;   // mol/m^3
+constexpr double micromolar = 1e-3;  // mol/m^3
 constexpr double hour = 3600;
 constexpr double micron = 1e-6;
-constexpr double far = 1e30;          // depth where there is no edge
+constexpr double nl_per_min = 6e13;       // per m^3/s
+constexpr double far = 1e30;              // depth where there is no edge
 constexpr double least_plasma = 0.02;     // of blood: what carries solutes where filtration has all but dried it
 constexpr double small_solute = 4.5e-10;  // [m] stands for every solute where the wall does not sieve
 
@@ -79,17 +80,26 @@ void Patient::load_network() {
       if (changes.changed()) notes_.push_back("network repaired: " + changes.text());
       graph_ = std::move(mended);
     }
-    bool any_pressure = false;
-    long outlet = -1;
+    // Each connected part needs one node that fixes the level of pressure.
+    const std::vector<long> part = connected_pieces(graph_);
+    std::map<long, long> outlet;  // of each part: its largest outlet, or -1 where a pressure is given
     for (long n = 0; n < graph_.nodes(); ++n) {
-      any_pressure = any_pressure || graph_.boundary[at(n)] == BoundaryKind::pressure;
-      if (graph_.boundary[at(n)] == BoundaryKind::flow && (outlet < 0 || graph_.boundary_value[at(n)] < graph_.boundary_value[at(outlet)])) outlet = n;
+      const BoundaryKind kind = graph_.boundary[at(n)];
+      if (kind == BoundaryKind::none) continue;
+      auto [it, fresh] = outlet.try_emplace(part[at(n)], kind == BoundaryKind::pressure ? -1 : n);
+      if (kind == BoundaryKind::pressure) it->second = -1;
+      if (!fresh && it->second >= 0 && graph_.boundary_value[at(n)] < graph_.boundary_value[at(it->second)])
+        it->second = n;
     }
-    if (!any_pressure && outlet >= 0) {
-      graph_.boundary[at(outlet)] = BoundaryKind::pressure;
-      graph_.boundary_value[at(outlet)] = settings_.network_reference_pressure;
-      notes_.push_back("the network has boundary flows alone: its largest outlet, node " + std::to_string(graph_.node_id[at(outlet)]) +
-                       ", takes network.reference_pressure and lets pass what the others leave over");
+    for (const auto& [index, node] : outlet) {
+      if (node < 0) continue;
+      const std::string flow = std::to_string(-graph_.boundary_value[at(node)] * nl_per_min);
+      graph_.boundary[at(node)] = BoundaryKind::pressure;
+      graph_.boundary_value[at(node)] = settings_.network_reference_pressure;
+      notes_.push_back("part " + std::to_string(index + 1) +
+                       " of the network has boundary flows alone: its largest outlet, node " +
+                       std::to_string(graph_.node_id[at(node)]) + " (" + flow +
+                       " nl/min in the file), takes network.reference_pressure in place of its flow");
     }
     Box box;
     for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -100,11 +110,12 @@ void Patient::load_network() {
     if (graph_.segments() == 0) throw InputError(name + ": the network has no segments");
     if (!found.outside_nodes.empty()) {
       const Box extent = bounding_box(graph_);
-      std::string text = name + ": " + std::to_string(found.outside_nodes.size()) + " nodes lie outside the grid (first: node " +
+      std::string text = name + ": " + std::to_string(found.outside_nodes.size()) +
+                         " nodes lie outside the grid (first: node " +
                          std::to_string(graph_.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
       for (std::size_t axis = 0; axis < 3; ++axis) {
-        text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) + " to " +
-                std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
+        text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) +
+                " to " + std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
       }
       throw InputError(text + "; set grid.origin, grid.cells and grid.spacing so that the box holds it");
     }
@@ -188,7 +199,8 @@ void Patient::set_up_tissue() {
     const bool in_tumour = tumour_at(cut_.piece_cell[p]);
     const std::size_t segment = at(cut_.piece_segment[p]);
     const double surface = 2 * std::numbers::pi * graph_.radius[segment] * cut_.piece_length[p];
-    const double conductance = wall_conductivity(settings_.wall.wall, in_tumour ? graph_.maturity[segment] : 1.0) * surface;
+    const double conductance =
+        wall_conductivity(settings_.wall.wall, in_tumour ? graph_.maturity[segment] : 1.0) * surface;
     (in_tumour ? tumour_sum : host_sum) += conductance;
     fluid_wall_.conductance[p] = conductance;
     const FiltrationSettings& wall = in_tumour ? settings_.wall.tumour : settings_.wall.host;
@@ -213,10 +225,15 @@ void Patient::establish_baseline() {
     solver.solve(fluid_tissue_, fluid_wall_, fluid_);
     if (embedded_) {
       double largest = 0;
-      for (std::size_t p = 0; p < cut_.pieces(); ++p) largest = std::max(largest, std::abs(fluid_.blood.inflow.empty() ? 0.0 : fluid_.blood.flow[p] / (std::numbers::pi * std::pow(flow_->radius()[p], 2))));
+      for (std::size_t p = 0; p < cut_.pieces(); ++p)
+        largest = std::max(largest,
+                           std::abs(fluid_.blood.inflow.empty()
+                                        ? 0.0
+                                        : fluid_.blood.flow[p] / (std::numbers::pi * std::pow(flow_->radius()[p], 2))));
       if (largest < 1e-9) {
-        throw InputError("no blood flows anywhere in the network (largest velocity " + std::to_string(largest * 1e6) +
-                         " um/s): its boundary nodes all have the same pressure; give inlets a higher pressure than outlets");
+        throw InputError(
+            "no blood flows anywhere in the network (largest velocity " + std::to_string(largest * 1e6) +
+            " um/s): its boundary nodes all have the same pressure; give inlets a higher pressure than outlets");
       }
       if (fluid_.blood.oscillating) {
         notes_.push_back("blood flow runs through a cycle and has no steady state (largest change of a haematocrit " +
@@ -224,7 +241,6 @@ void Patient::establish_baseline() {
       }
     }
   }
-  if(getenv("DBG")&&embedded_){ int n9=0,n1=0,n0=0,rev=0; double mx=0; const BloodFlow&b=fluid_.blood; for(size_t p=0;p<cut_.pieces();++p){ n9+=b.haematocrit[p]>0.8; n1+=b.haematocrit[p]>1; n0+=b.red_cells[p]==0; mx=std::max(mx,b.haematocrit[p]); rev+= b.end_flow(p,0)*b.end_flow(p,1)<0;} printf("anchor %g %g pieces %zu H>.8 %d H>1 %d H0 %d maxH %g rev %d conv %d osc %d it %d outer %d change %g imb %g %g %g filt %g of plasma %g lin %d\n",anchor_tumour_,anchor_host_,cut_.pieces(),n9,n1,n0,mx,rev,b.converged,b.oscillating,b.iterations,fluid_.outer_iterations,b.change,b.blood_imbalance,b.red_cell_imbalance,fluid_.imbalance,fluid_.filtration,fluid_.plasma_inflow,fluid_.linear_iterations);fflush(stdout);}
   solve_oxygen();
   const std::size_t cells = grid_.local_cells();
   cycling_share_.assign(cells, 0.0);
@@ -272,7 +288,8 @@ void Patient::set_up_drug() {
   const double accessible = drug.accessible_fraction.value_or(settings_.matrix.porosity);
   const MatrixLaw& law = settings_.matrix.law;
   const auto diffusivity = [&](const MatrixComposition& matrix) {
-    if (!settings_.on.hindered_diffusion) return free_diffusivity(drug.stokes_radius, law.viscosity, law.temperature) * law.tortuosity;
+    if (!settings_.on.hindered_diffusion)
+      return free_diffusivity(drug.stokes_radius, law.viscosity, law.temperature) * law.tortuosity;
     return drug.diffusivity ? matrix_diffusivity(law, matrix, drug.stokes_radius, *drug.diffusivity)
                             : matrix_diffusivity(law, matrix, drug.stokes_radius);
   };
@@ -309,7 +326,8 @@ void Patient::set_up_drug() {
   transport_->set_cells(exposed.accessible, *drug_op_, std::move(drainage));
   transport_->relative_tolerance = settings_.relative_tolerance;
 
-  const double sieved = settings_.on.wall_size_selectivity ? drug.stokes_radius : std::min(drug.stokes_radius, small_solute);
+  const double sieved =
+      settings_.on.wall_size_selectivity ? drug.stokes_radius : std::min(drug.stokes_radius, small_solute);
   const auto wall_of = [&](double maturity) {
     WallTransport wall = wall_transport(settings_.wall.wall, sieved, drug.lipophilic_permeability, maturity);
     if (drug.wall_permeability) wall.permeability = *drug.wall_permeability;
@@ -340,7 +358,8 @@ void Patient::set_up_drug() {
         return dilution * std::copysign(std::max(std::abs(q) - cells_flow, least_plasma * std::abs(q)), q);
       };
       set_convection(carrier(blood.end_flow(p, 0)), carrier(blood.end_flow(p, 1)), piece);
-      piece.volume = std::numbers::pi * radius * radius * length * std::max(1 - (1 - k) * blood.haematocrit[p], least_plasma);
+      piece.volume =
+          std::numbers::pi * radius * radius * length * std::max(1 - (1 - k) * blood.haematocrit[p], least_plasma);
       piece.diffusion = in_blood * std::numbers::pi * radius * radius / (0.5 * length);
       if (in_tumour) {
         surface_sum += surface;
@@ -383,7 +402,8 @@ void Patient::set_up_drug() {
   for (const double t : plasma_->events()) peak = std::max(peak, plasma_->concentration(t));
   transport_->scale = std::max(drug.unbound_fraction * peak, 1e-12);
   transport_->open_ledger();
-  response_ = std::make_unique<DrugResponse>(comm_, drug, std::move(exposed), grid_.cell_volume(), settings_.relative_tolerance, transport_->scale);
+  response_ = std::make_unique<DrugResponse>(comm_, drug, std::move(exposed), grid_.cell_volume(),
+                                             settings_.relative_tolerance, transport_->scale);
 }
 
 double Patient::next_stop() const {
@@ -428,10 +448,11 @@ void Patient::advance() {
     }
   }
   if (!done) {
-    throw NumericsError("the drug's transport failed at " + std::to_string(time_) + " s after " + std::to_string(settings_.retries) +
-                        " attempts, the last with a step of " + std::to_string(dt) + " s (" +
-                        (report.converged ? "error " + std::to_string(report.error) + " times the tolerance" : report.reason) +
-                        "); a smaller transport.first_step or a larger transport.relative_tolerance may help");
+    throw NumericsError(
+        "the drug's transport failed at " + std::to_string(time_) + " s after " + std::to_string(settings_.retries) +
+        " attempts, the last with a step of " + std::to_string(dt) + " s (" +
+        (report.converged ? "error " + std::to_string(report.error) + " times the tolerance" : report.reason) +
+        "); a smaller transport.first_step or a larger transport.relative_tolerance may help");
   }
   ++steps_;
   undershoot_ = std::max(undershoot_, report.undershoot);
@@ -452,7 +473,8 @@ void Patient::advance() {
   record_series(dt);
   if (settings_.on.oxygen) {
     double killed = 0;
-    for (std::size_t c = 0; c < tumour_.size(); ++c) killed = std::max(killed, -std::log(std::max(response_->survival(c), 1e-300)));
+    for (std::size_t c = 0; c < tumour_.size(); ++c)
+      killed = std::max(killed, -std::log(std::max(response_->survival(c), 1e-300)));
     killed = max_over(comm_, killed);
     if (killed > survival_at_oxygen_ + 0.1 || (at_output() && killed > survival_at_oxygen_)) solve_oxygen();
   }
@@ -515,10 +537,17 @@ std::vector<BalanceEntry> Patient::balance() const {
     add({"blood", "network", 0, in, out + fluid_.filtration, 0, 0, 1e-9}, in);
     all.push_back({"red cells", "network", 0, 0, 0, 0, b.red_cell_imbalance, 1e-9});
   }
-  all.push_back({"fluid", "interstitium", 0, fluid_.filtration, fluid_.drained + fluid_.walls, 0, fluid_.imbalance, 1e-9});
+  all.push_back(
+      {"fluid", "interstitium", 0, fluid_.filtration, fluid_.drained + fluid_.walls, 0, fluid_.imbalance, 1e-9});
   if (settings_.on.oxygen) {
-    BalanceEntry e{"oxygen", "network and tissue", 0, oxygen_.blood_in + oxygen_.walls_in,
-                   oxygen_.blood_out + oxygen_.walls_out + oxygen_.used, 0, oxygen_.imbalance, 1e-6};
+    BalanceEntry e{"oxygen",
+                   "network and tissue",
+                   0,
+                   oxygen_.blood_in + oxygen_.walls_in,
+                   oxygen_.blood_out + oxygen_.walls_out + oxygen_.used,
+                   0,
+                   oxygen_.imbalance,
+                   1e-6};
     all.push_back(e);
   }
   if (transport_) {
@@ -526,14 +555,17 @@ std::vector<BalanceEntry> Patient::balance() const {
     const TransportLedger& l = transport_->ledger();
     const DrugResponse::Ledger& r = response_->ledger();
     if (embedded_) {
-      add({name, "network", l.network_start, l.blood_in + l.exchanged_out, l.blood_out + l.exchanged_in, transport_->amount_in_network()}, l.blood_in);
+      add({name, "network", l.network_start, l.blood_in + l.exchanged_out, l.blood_out + l.exchanged_in,
+           transport_->amount_in_network()},
+          l.blood_in);
     }
     // Gains and losses in the fluid are those that the other compartments book, so that a leak between two shows.
     const double into_cells = r.taken_up - r.given_back - r.released_by_death, onto_sites = r.bound_in - r.bound_out;
     add({name, "interstitium", l.cells_start, l.exchanged_in + l.walls_in,
          l.exchanged_out + l.walls_out + l.drained + into_cells + onto_sites, transport_->amount_in_cells()},
         l.exchanged_in + l.walls_in);
-    add({name, "cells", 0, r.taken_up - r.given_back, r.released_by_death, response_->amount_in_cells()}, r.taken_up - r.given_back);
+    add({name, "cells", 0, r.taken_up - r.given_back, r.released_by_death, response_->amount_in_cells()},
+        r.taken_up - r.given_back);
     add({name, "sites", 0, r.bound_in, r.bound_out, response_->amount_bound()}, r.bound_in);
   }
   return all;
@@ -544,8 +576,8 @@ void Patient::check_balance() const {
     if (e.error <= e.allowed) continue;
     char text[64];
     std::snprintf(text, sizeof text, "%.3g (allowed %.0e)", e.error, e.allowed);
-    throw NumericsError("the balance of " + e.species + " in " + e.compartment + " does not close at " + std::to_string(time_) +
-                        " s: error " + text + " of the cumulative inflow");
+    throw NumericsError("the balance of " + e.species + " in " + e.compartment + " does not close at " +
+                        std::to_string(time_) + " s: error " + text + " of the cumulative inflow");
   }
 }
 
@@ -572,12 +604,14 @@ void Patient::with_constants(const std::function<void(std::span<const FieldOutpu
   use({&field, 1});
 }
 
-void Patient::with_output(const std::function<void(std::span<const FieldOutput>, std::span<const NetworkOutput>)>& use) const {
+void Patient::with_output(
+    const std::function<void(std::span<const FieldOutput>, std::span<const NetworkOutput>)>& use) const {
   const std::size_t cells = grid_.local_cells();
   std::map<std::string, std::vector<double>> kept;
   std::vector<FieldOutput> fields;
   const auto wanted = [&](const std::string& name) {
-    return std::any_of(settings_.output_fields.begin(), settings_.output_fields.end(), [&](const std::string& f) { return f == "all" || f == name; });
+    return std::any_of(settings_.output_fields.begin(), settings_.output_fields.end(),
+                       [&](const std::string& f) { return f == "all" || f == name; });
   };
   const auto add = [&](const std::string& name, const std::string& unit, const std::string& meaning, auto&& value_of) {
     if (!wanted(name)) return;
@@ -587,7 +621,8 @@ void Patient::with_output(const std::function<void(std::span<const FieldOutput>,
     fields.push_back({name, unit, meaning, values, settings_.double_precision});
   };
   const ReadAccess pressure(fluid_.pressure.get()), po2(oxygen_.cells.get());
-  add("interstitial_pressure", "mmHg", "interstitial fluid pressure", [&](std::size_t c) { return pressure[c] / mmhg; });
+  add("interstitial_pressure", "mmHg", "interstitial fluid pressure",
+      [&](std::size_t c) { return pressure[c] / mmhg; });
   add("interstitial_speed", "um/s", "speed of the interstitial fluid (Darcy)", [&](std::size_t c) {
     const auto p = grid_.place(c);
     double sum = 0;
@@ -604,24 +639,34 @@ void Patient::with_output(const std::function<void(std::span<const FieldOutput>,
   add("oxygen_pressure", "mmHg", "partial pressure of oxygen", [&](std::size_t c) { return po2[c] / mmhg; });
   const std::vector<double> viable = viable_density();
   add("viable_density", "1/mm^3", "viable tumour cells", [&](std::size_t c) { return viable[c] * 1e-9; });
-  add("cycling_share", "1", "share of viable tumour cells in cycle at the start", [&](std::size_t c) { return tumour_[c] ? cycling_share_[c] : 0.0; });
+  add("cycling_share", "1", "share of viable tumour cells in cycle at the start",
+      [&](std::size_t c) { return tumour_[c] ? cycling_share_[c] : 0.0; });
   if (transport_) {
     const std::string& name = settings_.drugs.front().name;
     const ReadAccess free(transport_->cells());
     const DrugResponse& r = *response_;
-    add(name + "_free", "umol/L", "free drug in interstitial fluid", [&](std::size_t c) { return free[c] / micromolar; });
-    add(name + "_bound", "umol/L", "drug bound to sites of the interstitium, per fluid", [&](std::size_t c) { return r.bound()[c] / micromolar; });
-    add(name + "_cells", "umol/L", "drug in cells, per tissue", [&](std::size_t c) { return r.in_cells()[c] / micromolar; });
-    add(name + "_auc", "umol h/L", "area under the free concentration", [&](std::size_t c) { return r.area_free()[c] / (micromolar * hour); });
-    add(name + "_auc_bound", "umol h/L", "area under the bound concentration", [&](std::size_t c) { return r.area_bound()[c] / (micromolar * hour); });
-    add(name + "_auc_cells", "umol h/L", "area under the concentration in cells", [&](std::size_t c) { return r.area_in_cells()[c] / (micromolar * hour); });
-    add(name + "_cmax", "umol/L", "largest free concentration", [&](std::size_t c) { return r.peak_free()[c] / micromolar; });
-    add(name + "_time_above", "h", "time of the free concentration above its threshold", [&](std::size_t c) { return r.time_above()[c] / hour; });
+    add(name + "_free", "umol/L", "free drug in interstitial fluid",
+        [&](std::size_t c) { return free[c] / micromolar; });
+    add(name + "_bound", "umol/L", "drug bound to sites of the interstitium, per fluid",
+        [&](std::size_t c) { return r.bound()[c] / micromolar; });
+    add(name + "_cells", "umol/L", "drug in cells, per tissue",
+        [&](std::size_t c) { return r.in_cells()[c] / micromolar; });
+    add(name + "_auc", "umol h/L", "area under the free concentration",
+        [&](std::size_t c) { return r.area_free()[c] / (micromolar * hour); });
+    add(name + "_auc_bound", "umol h/L", "area under the bound concentration",
+        [&](std::size_t c) { return r.area_bound()[c] / (micromolar * hour); });
+    add(name + "_auc_cells", "umol h/L", "area under the concentration in cells",
+        [&](std::size_t c) { return r.area_in_cells()[c] / (micromolar * hour); });
+    add(name + "_cmax", "umol/L", "largest free concentration",
+        [&](std::size_t c) { return r.peak_free()[c] / micromolar; });
+    add(name + "_time_above", "h", "time of the free concentration above its threshold",
+        [&](std::size_t c) { return r.time_above()[c] / hour; });
     add(name + "_log_kill", "1", "log10 kill of the cells of the cycle's start", [&](std::size_t c) {
       return tumour_[c] ? log_kill(cycling_share_[c], r.hazard_cycling()[c], r.hazard_quiescent()[c]) : 0.0;
     });
     const Sanctuary found = sanctuary();
-    add(name + "_sanctuary", "1", "1 S1, 2 S2 (delivery), 4 S4 (protection), summed; -1 outside the viable tumour", [&](std::size_t c) { return found.label[c]; });
+    add(name + "_sanctuary", "1", "1 S1, 2 S2 (delivery), 4 S4 (protection), summed; -1 outside the viable tumour",
+        [&](std::size_t c) { return found.label[c]; });
   }
 
   std::vector<NetworkOutput> network;
@@ -631,11 +676,14 @@ void Patient::with_output(const std::function<void(std::span<const FieldOutput>,
     node_pressure.assign(blood.pressure.begin(), blood.pressure.begin() + static_cast<long>(cut_.graph_nodes));
     for (double& p : node_pressure) p /= mmhg;
     flow = by_segment(blood.flow);
-    for (double& q : flow) q *= 6e13;  // nl/min
+    for (double& q : flow) q *= nl_per_min;
     haematocrit = by_segment(blood.haematocrit);
     piece_po2 = by_segment(oxygen_.piece_pressure);
     for (double& p : piece_po2) p /= mmhg;
-    network = {{"pressure", "mmHg", true, node_pressure}, {"flow", "nl/min", false, flow}, {"hematocrit", "1", false, haematocrit}, {"pO2", "mmHg", false, piece_po2}};
+    network = {{"pressure", "mmHg", true, node_pressure},
+               {"flow", "nl/min", false, flow},
+               {"hematocrit", "1", false, haematocrit},
+               {"pO2", "mmHg", false, piece_po2}};
     if (transport_) {
       drug = by_segment(embedded_->gather_pieces(transport_->network()));
       for (double& c : drug) c /= micromolar;
@@ -711,14 +759,16 @@ Patient::Findings Patient::findings() const {
     for (std::size_t p = 0; p < cut_.pieces(); ++p) {
       if (!tumour_at(cut_.piece_cell[p])) continue;
       length += cut_.piece_length[p];
-      if (std::abs(b.flow[p]) / (std::numbers::pi * std::pow(flow_->radius()[p], 2)) >= settings_.perfusion_velocity) perfused += cut_.piece_length[p];
+      if (std::abs(b.flow[p]) / (std::numbers::pi * std::pow(flow_->radius()[p], 2)) >= settings_.perfusion_velocity)
+        perfused += cut_.piece_length[p];
     }
     for (const double q : b.inflow) inflow += positive(q);
     o["vessel_length_density_mm_mm3"] = volume > 0 ? length / volume * 1e-6 : 0.0;
     o["perfused_fraction"] = length > 0 ? perfused / length : 0.0;
-    o["blood_inflow_nl_min"] = inflow * 6e13;
+    o["blood_inflow_nl_min"] = inflow * nl_per_min;
     o["blood_flow_converged"] = b.converged;
-    o["filtration_net_ml_h_g"] = fluid_.filtration / (static_cast<double>(grid_.global_cells()) * grid_.cell_volume()) * hour;
+    o["filtration_net_ml_h_g"] =
+        fluid_.filtration / (static_cast<double>(grid_.global_cells()) * grid_.cell_volume()) * hour;
     o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
     o["filtration_anchor_tumour"] = anchor_tumour_;
     o["filtration_anchor_host"] = anchor_host_;
@@ -726,7 +776,9 @@ Patient::Findings Patient::findings() const {
   double worst = 0;
   for (const BalanceEntry& e : balance()) {
     worst = std::max(worst, e.error / e.allowed);
-    out.summary["balance"][e.species][e.compartment] = {{"start", e.start}, {"in", e.in}, {"out", e.out}, {"in_place", e.in_place}, {"error", e.error}, {"allowed", e.allowed}};
+    out.summary["balance"][e.species][e.compartment] = {{"start", e.start}, {"in", e.in},
+                                                        {"out", e.out},     {"in_place", e.in_place},
+                                                        {"error", e.error}, {"allowed", e.allowed}};
   }
   o["worst_balance_error_over_allowed"] = worst;
   if (transport_) {
@@ -750,14 +802,25 @@ Patient::Findings Patient::findings() const {
     o[name + "_diffusivity_um2_s"] = diffusivity_ * 1e12;
     const auto part = [](const Part& p) { return nlohmann::json{{"volume_mm3", p.volume * 1e9}, {"share", p.share}}; };
     auto& j = out.summary["sanctuary"][name];
-    j = {{"L_ref", s.reference_log_kill}, {"theta", s.threshold}, {"theta_relative", s.threshold_relative},
+    j = {{"L_ref", s.reference_log_kill},    {"theta", s.threshold}, {"theta_relative", s.threshold_relative},
          {"direct_effect", s.direct_effect}, {"mask", part(s.mask)}, {"to_date", time_ < settings_.cycle}};
     if (s.direct_effect) {
-      j.update({{"s1", part(s.s1)}, {"s2", part(s.s2)}, {"s4", part(s.s4)}, {"delivery", part(s.delivery)},
-                {"protection", part(s.protection)}, {"both", part(s.both)}, {"joint", part(s.joint)}, {"rescued", part(s.rescued)},
-                {"delivery_share", s.delivery.share}, {"protection_share", s.protection.share}, {"both_share", s.both.share},
+      j.update({{"s1", part(s.s1)},
+                {"s2", part(s.s2)},
+                {"s4", part(s.s4)},
+                {"delivery", part(s.delivery)},
+                {"protection", part(s.protection)},
+                {"both", part(s.both)},
+                {"joint", part(s.joint)},
+                {"rescued", part(s.rescued)},
+                {"delivery_share", s.delivery.share},
+                {"protection_share", s.protection.share},
+                {"both_share", s.both.share},
                 {"joint_share", s.joint.share},
-                {"robustness", {{"half_theta", part(s.robustness[0])}, {"theta", part(s.robustness[1])}, {"twice_theta", part(s.robustness[2])}}}});
+                {"robustness",
+                 {{"half_theta", part(s.robustness[0])},
+                  {"theta", part(s.robustness[1])},
+                  {"twice_theta", part(s.robustness[2])}}}});
       for (const auto& [key, p] : {std::pair{"s1", s.s1}, {"s2", s.s2}, {"s4", s.s4}}) {
         o[name + "_" + key + "_share"] = p.share;
         o[name + "_" + key + "_volume_mm3"] = p.volume * 1e9;
@@ -785,7 +848,12 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
     std::string compartment = e.compartment, species = e.species;
     for (std::string* s : {&compartment, &species}) std::replace(s->begin(), s->end(), ' ', '_');
     groups.push_back({.path = "/balance/" + species + "/" + compartment,
-                      .attributes = {{"start", e.start}, {"in", e.in}, {"out", e.out}, {"in_place", e.in_place}, {"error", e.error}, {"allowed", e.allowed}}});
+                      .attributes = {{"start", e.start},
+                                     {"in", e.in},
+                                     {"out", e.out},
+                                     {"in_place", e.in_place},
+                                     {"error", e.error},
+                                     {"allowed", e.allowed}}});
   }
   std::vector<double> labels, kill;
   if (transport_) {
@@ -795,15 +863,25 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
     kill = s.log_kill;
     const DoseVolume v = dose_volume(comm_, response_->area_free(), density_start_, settings_.histogram_bins);
     GroupOutput group{.path = "/sanctuary/" + name};
-    group.fields = {{"label", "1", "1 S1, 2 S2, 4 S4, summed; -1 outside the viable tumour", labels}, {"log_kill", "1", "log10 kill", kill}};
+    group.fields = {{"label", "1", "1 S1, 2 S2, 4 S4, summed; -1 outside the viable tumour", labels},
+                    {"log_kill", "1", "log10 kill", kill}};
     std::vector<double> dose = v.dose;
     for (double& d : dose) d /= micromolar * hour;
     group.columns["histogram_dose"] = {"umol h/L", dose};
     group.columns["histogram_fraction"] = {"1", v.fraction};
-    group.attributes = {{"L_ref", s.reference_log_kill}, {"theta", s.threshold}, {"direct_effect", s.direct_effect},
-                        {"s1_share", s.s1.share}, {"s2_share", s.s2.share}, {"s4_share", s.s4.share},
-                        {"s1_volume_mm3", s.s1.volume * 1e9}, {"s2_volume_mm3", s.s2.volume * 1e9}, {"s4_volume_mm3", s.s4.volume * 1e9},
-                        {"delivery_share", s.delivery.share}, {"protection_share", s.protection.share}, {"both_share", s.both.share}, {"joint_share", s.joint.share}};
+    group.attributes = {{"L_ref", s.reference_log_kill},
+                        {"theta", s.threshold},
+                        {"direct_effect", s.direct_effect},
+                        {"s1_share", s.s1.share},
+                        {"s2_share", s.s2.share},
+                        {"s4_share", s.s4.share},
+                        {"s1_volume_mm3", s.s1.volume * 1e9},
+                        {"s2_volume_mm3", s.s2.volume * 1e9},
+                        {"s4_volume_mm3", s.s4.volume * 1e9},
+                        {"delivery_share", s.delivery.share},
+                        {"protection_share", s.protection.share},
+                        {"both_share", s.both.share},
+                        {"joint_share", s.joint.share}};
     groups.push_back(std::move(group));
   }
   use(groups);
@@ -816,8 +894,15 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
   point.fields.push_back({"oxygen", {po2.data(), cells}});
   point.arrays["oxygen_nodes"] = oxygen_.node_pressure;
   point.arrays["oxygen_pieces"] = oxygen_.piece_pressure;
-  point.arrays["oxygen_amounts"] = {oxygen_.blood_in, oxygen_.blood_out, oxygen_.walls_in, oxygen_.walls_out, oxygen_.supplied, oxygen_.used, oxygen_.imbalance, survival_at_oxygen_};
-  point.arrays["clock"] = {time_, dt_, static_cast<double>(steps_), static_cast<double>(rejected_), static_cast<double>(newton_), static_cast<double>(linear_), undershoot_};
+  point.arrays["oxygen_amounts"] = {oxygen_.blood_in, oxygen_.blood_out, oxygen_.walls_in,  oxygen_.walls_out,
+                                    oxygen_.supplied, oxygen_.used,      oxygen_.imbalance, survival_at_oxygen_};
+  point.arrays["clock"] = {time_,
+                           dt_,
+                           static_cast<double>(steps_),
+                           static_cast<double>(rejected_),
+                           static_cast<double>(newton_),
+                           static_cast<double>(linear_),
+                           undershoot_};
   point.arrays["series_time"] = series_time_;
   for (const auto& [name, column] : series_) {
     point.arrays["series/" + name] = column.values;
@@ -836,7 +921,8 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
     point.arrays["network_pieces"] = embedded_->gather_pieces(transport_->network());
   }
   const TransportLedger& l = transport_->ledger();
-  point.arrays["ledger"] = {l.cells_start, l.network_start, l.blood_in, l.blood_out, l.exchanged_in, l.exchanged_out, l.walls_in, l.walls_out, l.drained, l.reacted_in, l.reacted_out};
+  point.arrays["ledger"] = {l.cells_start, l.network_start, l.blood_in, l.blood_out,  l.exchanged_in, l.exchanged_out,
+                            l.walls_in,    l.walls_out,     l.drained,  l.reacted_in, l.reacted_out};
   const DrugResponse::Ledger& r = response_->ledger();
   point.arrays["response_ledger"] = {r.taken_up, r.given_back, r.released_by_death, r.bound_in, r.bound_out};
   point.state["has_slope"] = transport_->has_slope() && response_->has_slope();
@@ -865,12 +951,15 @@ void Patient::restored(const Checkpoint& point) {
   undershoot_ = clock.at(6);
   series_time_ = point.arrays.at("series_time");
   series_.clear();
-  for (const auto& [name, unit] : point.state.at("series_units").items()) series_[name] = {unit.get<std::string>(), point.arrays.at("series/" + name)};
+  for (const auto& [name, unit] : point.state.at("series_units").items())
+    series_[name] = {unit.get<std::string>(), point.arrays.at("series/" + name)};
   if (!transport_) return;
   cycling_share_ = response_->cells().cycling_share;
-  if (embedded_) embedded_->scatter(point.arrays.at("network_nodes"), point.arrays.at("network_pieces"), transport_->network());
+  if (embedded_)
+    embedded_->scatter(point.arrays.at("network_nodes"), point.arrays.at("network_pieces"), transport_->network());
   const auto& l = point.arrays.at("ledger");
-  transport_->ledger() = {l.at(0), l.at(1), l.at(2), l.at(3), l.at(4), l.at(5), l.at(6), l.at(7), l.at(8), l.at(9), l.at(10)};
+  transport_->ledger() = {l.at(0), l.at(1), l.at(2), l.at(3), l.at(4), l.at(5),
+                          l.at(6), l.at(7), l.at(8), l.at(9), l.at(10)};
   const auto& r = point.arrays.at("response_ledger");
   response_->ledger() = {r.at(0), r.at(1), r.at(2), r.at(3), r.at(4)};
   const bool slope = point.state.at("has_slope").get<bool>();

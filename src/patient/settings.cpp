@@ -90,7 +90,9 @@ PatientSettings patient_settings(const Deck& deck) {
       if (s.tumour_centre[axis] - s.tumour_radius < box.origin[axis] ||
           s.tumour_centre[axis] + s.tumour_radius > box.origin[axis] + box.size[axis]) {
         throw InputError(deck.where(tumour::radius) + ": the nodule reaches out of the box along " +
-                         std::string(1, "xyz"[axis]) + "; a nodule is surrounded by host tissue: make tumour.radius smaller, the grid larger, or use patient.kind = interior");
+                         std::string(1, "xyz"[axis]) +
+                         "; a nodule is surrounded by host tissue: make tumour.radius smaller, the grid larger, or use "
+                         "patient.kind = interior");
       }
     }
   }
@@ -103,7 +105,8 @@ PatientSettings patient_settings(const Deck& deck) {
   }
   if (s.tumour_density * s.tumour_cell_volume > 1) {
     throw InputError(deck.where(tumour::cell_density) + ": tumour.cell_density times tumour.cell_volume is " +
-                     std::to_string(s.tumour_density * s.tumour_cell_volume) + ", more than the tissue holds; lower one of them");
+                     std::to_string(s.tumour_density * s.tumour_cell_volume) +
+                     ", more than the tissue holds; lower one of them");
   }
 
   s.matrix = matrix_settings(deck);
@@ -136,9 +139,10 @@ PatientSettings patient_settings(const Deck& deck) {
     if (!s.on.matrix_binding) drug.binding.sites = 0;
     for (const Dose& dose : drug.doses) {
       if (dose.start >= s.duration) {
-        throw InputError(deck.where(drug::start_times, drug.name) + ": the dose at " + std::to_string(dose.start / 3600) +
-                         " h starts at or after the end of the run (patient.duration = " + std::to_string(s.duration / 3600) +
-                         " h); give it earlier or lengthen the run");
+        throw InputError(
+            deck.where(drug::start_times, drug.name) + ": the dose at " + std::to_string(dose.start / 3600) +
+            " h starts at or after the end of the run (patient.duration = " + std::to_string(s.duration / 3600) +
+            " h); give it earlier or lengthen the run");
       }
     }
   }

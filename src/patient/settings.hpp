@@ -46,7 +46,7 @@ struct PatientSettings {
   double tumour_radius = 0;  ///< [m]
   std::array<double, 3> tumour_centre{};
   double tumour_density = 0, tumour_cell_volume = 0;  ///< [1/m^3], [m^3]
-  int host_wall = 1;                                   ///< wall number of a margin's host: -x, +x, -y, ...
+  int host_wall = 1;                                  ///< wall number of a margin's host: -x, +x, -y, ...
   double host_depth = 0, host_density = 0, host_pressure = 0;
   MatrixSettings matrix;
   bool anchor = true;

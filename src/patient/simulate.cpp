@@ -24,7 +24,8 @@ RunRecord record_of(const Deck& deck, const RunOptions& options, const PatientSe
                    .program_version = build_info::version,
                    .git_hash = options.git_hash,
                    .seed = settings.seed};
-  for (const Deck::Entry& e : deck.entries()) record.parameters.push_back({e.key, e.value, e.unit, e.source, e.is_default});
+  for (const Deck::Entry& e : deck.entries())
+    record.parameters.push_back({e.key, e.value, e.unit, e.source, e.is_default});
   return record;
 }
 
@@ -34,7 +35,9 @@ void check_same_run(const std::filesystem::path& directory, const std::string& r
   std::stringstream text;
   text << file.rdbuf();
   if (file && text.str() == resolved) return;
-  throw InputError(directory.string() + " holds a run of another deck (its deck.ini differs from the one given); choose another directory with -o, or remove this one");
+  throw InputError(directory.string() +
+                   " holds a run of another deck (its deck.ini differs from the one given); choose another directory "
+                   "with -o, or remove this one");
 }
 
 double peak_memory_bytes(MPI_Comm comm) {
@@ -86,9 +89,10 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
 
   RunRecord record = record_of(deck, options, settings);
   RunWriter writer = state == RunState::none
-                         ? RunWriter(comm, options.directory, std::move(record), patient.layout(), patient.box(), patient.network_layout())
-                         : RunWriter::reopen(comm, options.directory, std::move(record), patient.layout(), patient.box(),
-                                             patient.network_layout(), resumed ? patient.time() : -1);
+                         ? RunWriter(comm, options.directory, std::move(record), patient.layout(), patient.box(),
+                                     patient.network_layout())
+                         : RunWriter::reopen(comm, options.directory, std::move(record), patient.layout(),
+                                             patient.box(), patient.network_layout(), resumed ? patient.time() : -1);
   patient.with_constants([&](std::span<const FieldOutput> fields) { writer.write_constant(fields); });
 
   auto last_checkpoint = Clock::now();
@@ -134,8 +138,9 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
     const bool stop = options.stop_requested && options.stop_requested();
     if (max_over(comm, stop ? 1 : 0) > 0 && !patient.finished()) {
       checkpoint();
-      log::info("stopped on request at {:.6g} h with everything saved: run the same command again, or `sanctuary resume {}`", patient.time() / 3600,
-                options.directory.string());
+      log::info(
+          "stopped on request at {:.6g} h with everything saved: run the same command again, or `sanctuary resume {}`",
+          patient.time() / 3600, options.directory.string());
       return ExitCode::stopped;
     }
   }
@@ -146,12 +151,16 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   timing["writing_s"] = max_over(comm, writing);
   timing["total_s"] = max_over(comm, seconds_since(started));
   const double memory = peak_memory_bytes(comm);
-  const auto cells = static_cast<double>(patient.layout().cells[0] * patient.layout().cells[1] * patient.layout().cells[2]);
-  findings.summary["memory"] = {{"peak_bytes", memory}, {"before_bytes", memory_before}, {"peak_bytes_per_cell", (memory - memory_before) / cells}};
+  const auto cells =
+      static_cast<double>(patient.layout().cells[0] * patient.layout().cells[1] * patient.layout().cells[2]);
+  findings.summary["memory"] = {{"peak_bytes", memory},
+                                {"before_bytes", memory_before},
+                                {"peak_bytes_per_cell", (memory - memory_before) / cells}};
   findings.summary["ranks"] = size_of(comm);
   findings.summary["remarks"] = findings.remarks;
   for (const std::string& remark : findings.remarks) log::debug("{}", remark);
-  patient.with_groups([&](std::span<const GroupOutput> groups) { writer.finish(findings.outcome, groups, findings.summary); });
+  patient.with_groups(
+      [&](std::span<const GroupOutput> groups) { writer.finish(findings.outcome, groups, findings.summary); });
   return ExitCode::done;
 }
 

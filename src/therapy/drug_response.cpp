@@ -9,12 +9,16 @@ namespace sanctuary {
 namespace {
 
 /// Uptake part of the carrier at a concentration that an iterate may take below zero, where it goes on linearly.
-double inward(const CellUptake& u, double c) { return c > 0 ? u.maximum * c / (c + u.half_outside) : u.maximum * c / u.half_outside; }
+double inward(const CellUptake& u, double c) {
+  return c > 0 ? u.maximum * c / (c + u.half_outside) : u.maximum * c / u.half_outside;
+}
 double inward_slope(const CellUptake& u, double c) {
   const double d = std::max(c, 0.0) + u.half_outside;
   return u.maximum * u.half_outside / (d * d);
 }
-double outward(const CellUptake& u, double i) { return i > 0 ? u.maximum * i / (i + u.half_inside) : u.maximum * i / u.half_inside; }
+double outward(const CellUptake& u, double i) {
+  return i > 0 ? u.maximum * i / (i + u.half_inside) : u.maximum * i / u.half_inside;
+}
 double outward_slope(const CellUptake& u, double i) {
   const double d = std::max(i, 0.0) + u.half_inside;
   return u.maximum * u.half_inside / (d * d);
@@ -47,11 +51,17 @@ void DrugResponse::State::accept(double rate) {
   value = second;
 }
 
-DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume, double relative_tolerance, double scale)
-    : comm_(comm), drug_(drug), cells_(std::move(cells)), cell_volume_(cell_volume), relative_tolerance_(relative_tolerance) {
+DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume,
+                           double relative_tolerance, double scale)
+    : comm_(comm),
+      drug_(drug),
+      cells_(std::move(cells)),
+      cell_volume_(cell_volume),
+      relative_tolerance_(relative_tolerance) {
   const std::size_t n = cells_.density.size();
   for (State* s : {&bound_, &in_cells_, &cycling_, &quiescent_}) s->resize(n);
-  for (auto* v : {&area_free_, &area_bound_, &area_in_cells_, &peak_free_, &time_above_, &last_free_}) v->assign(n, 0.0);
+  for (auto* v : {&area_free_, &area_bound_, &area_in_cells_, &peak_free_, &time_above_, &last_free_})
+    v->assign(n, 0.0);
   double sum = 0;
   for (const double d : cells_.density) sum += d;
   const double mean = sum_over(comm, sum) / std::max(1.0, sum_over(comm, static_cast<double>(n)));
@@ -59,13 +69,20 @@ DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, 
 }
 
 std::vector<DrugResponse::Named> DrugResponse::states() {
-  return {{"bound", &bound_.value},         {"bound_slope", &bound_.slope},
-          {"in_cells", &in_cells_.value},   {"in_cells_slope", &in_cells_.slope},
-          {"hazard_cycling", &cycling_.value}, {"hazard_cycling_slope", &cycling_.slope},
-          {"hazard_quiescent", &quiescent_.value}, {"hazard_quiescent_slope", &quiescent_.slope},
-          {"area_free", &area_free_},       {"area_bound", &area_bound_},
-          {"area_in_cells", &area_in_cells_}, {"peak_free", &peak_free_},
-          {"time_above", &time_above_},     {"last_free", &last_free_},
+  return {{"bound", &bound_.value},
+          {"bound_slope", &bound_.slope},
+          {"in_cells", &in_cells_.value},
+          {"in_cells_slope", &in_cells_.slope},
+          {"hazard_cycling", &cycling_.value},
+          {"hazard_cycling_slope", &cycling_.slope},
+          {"hazard_quiescent", &quiescent_.value},
+          {"hazard_quiescent_slope", &quiescent_.slope},
+          {"area_free", &area_free_},
+          {"area_bound", &area_bound_},
+          {"area_in_cells", &area_in_cells_},
+          {"peak_free", &peak_free_},
+          {"time_above", &time_above_},
+          {"last_free", &last_free_},
           {"cycling_share", &cells_.cycling_share}};
 }
 
@@ -167,7 +184,8 @@ double DrugResponse::squared_error_impl() const {
   const double rate = 1 / (sdirk::gamma * dt_);
   const auto error = [&](const State& s, std::size_t i) {
     const double k1 = (s.first[i] - s.value[i]) * rate, k2 = (s.second[i] - s.star[i]) * rate;
-    return has_slope_ ? dt_ * (sdirk::e0 * s.slope[i] + sdirk::e1 * k1 + sdirk::e2 * k2) : dt_ * sdirk::gamma * (k2 - k1);
+    return has_slope_ ? dt_ * (sdirk::e0 * s.slope[i] + sdirk::e1 * k1 + sdirk::e2 * k2)
+                      : dt_ * sdirk::gamma * (k2 - k1);
   };
   double sum = 0;
   const double allowed_amount = relative_tolerance_ * (amount + least_amount_);
@@ -266,8 +284,10 @@ std::array<double, 2> reference_hazard(const Drug& drug, const PlasmaKinetics& p
       const Cell whole = step(cell, t, dt);
       const Cell half = step(cell, t, 0.5 * dt);
       const Cell twice = step(half, t + 0.5 * dt, 0.5 * dt);
-      const double error = std::max(std::abs(twice.inside - whole.inside) / (std::abs(twice.inside) + 1e-3 * drug.uptake.half_inside),
-                                    std::abs(twice.hazard - whole.hazard) / (std::abs(twice.hazard) + 1e-3)) / 3;
+      const double error =
+          std::max(std::abs(twice.inside - whole.inside) / (std::abs(twice.inside) + 1e-3 * drug.uptake.half_inside),
+                   std::abs(twice.hazard - whole.hazard) / (std::abs(twice.hazard) + 1e-3)) /
+          3;
       if (error <= tolerance || dt < 1e-6) {
         // Richardson's extrapolation of a second-order method.
         cell.inside = twice.inside + (twice.inside - whole.inside) / 3;

@@ -12,10 +12,10 @@ namespace sanctuary {
 
 /// The cells that a drug meets, one value per owned cell of the grid.
 struct ExposedCells {
-  std::vector<double> accessible;      ///< share of the tissue volume open to the drug
-  std::vector<double> density;         ///< cells per tissue volume at the start of the cycle [1/m^3]
-  std::vector<char> killed;            ///< true where the drug kills (tumour), false where it does not (host)
-  std::vector<double> cycling_share;   ///< w of the cycling phase at the start of the cycle
+  std::vector<double> accessible;     ///< share of the tissue volume open to the drug
+  std::vector<double> density;        ///< cells per tissue volume at the start of the cycle [1/m^3]
+  std::vector<char> killed;           ///< true where the drug kills (tumour), false where it does not (host)
+  std::vector<double> cycling_share;  ///< w of the cycling phase at the start of the cycle
 };
 
 /// What a drug does in each cell of the grid beside moving: uptake through a saturable carrier, reversible binding to
@@ -23,9 +23,10 @@ struct ExposedCells {
 /// adds up to. All of it is integrated inside the steps of the transport, with the same implicit method.
 class DrugResponse final : public LocalReaction {
  public:
-  /// `scale`: a typical free concentration [mol/m^3]; amounts in cells below those in equilibrium with 1e-4 of it are held
-  /// to that error. Collective.
-  DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume, double relative_tolerance, double scale);
+  /// `scale`: a typical free concentration [mol/m^3]; amounts in cells below those in equilibrium with 1e-4 of it are
+  /// held to that error. Collective.
+  DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume, double relative_tolerance,
+               double scale);
 
   /// States and records, one value per owned cell, named as they go into checkpoints.
   struct Named {

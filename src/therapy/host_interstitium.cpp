@@ -6,11 +6,13 @@
 
 namespace sanctuary {
 
-double host_interstitial_concentration(const PlasmaKinetics& plasma, double unbound_fraction, double rate, double time) {
+double host_interstitial_concentration(const PlasmaKinetics& plasma, double unbound_fraction, double rate,
+                                       double time) {
   if (!(rate > 0) || time <= 0) return 0;
   // Points and weights of eight-point Gauss-Legendre quadrature on [-1, 1].
   constexpr std::array<double, 4> point{0.1834346424956498, 0.5255324099163290, 0.7966664774136267, 0.9602898564975363};
-  constexpr std::array<double, 4> weight{0.3626837833783620, 0.3137066458778873, 0.2223810344533745, 0.1012285362903763};
+  constexpr std::array<double, 4> weight{0.3626837833783620, 0.3137066458778873, 0.2223810344533745,
+                                         0.1012285362903763};
   const double reach = std::min(time, 40 / rate);
   std::vector<double> stops{time - reach};
   for (const double t : plasma.events()) {

@@ -17,14 +17,16 @@ double relative_oncotic_pressure(double protein) {
   return (a + (b + c * protein) * protein) * protein / (a + b + c);
 }
 
-Filtration concentrating_filtration(double conductance, double pressure_difference, double oncotic, double protein_oncotic,
-                                    double plasma, double protein) {
-  // g (dp - ...) - J falls with J: a root is bracketed by the filtration at inlet strength and by what the plasma holds.
+Filtration concentrating_filtration(double conductance, double pressure_difference, double oncotic,
+                                    double protein_oncotic, double plasma, double protein) {
+  // g (dp - ...) - J falls with J: a root is bracketed by the filtration at inlet strength and by what the plasma
+  // holds.
   const auto excess = [&](double flow) {
     const double strength = protein / (plasma - flow);
-    return conductance * (pressure_difference - oncotic - protein_oncotic * (relative_oncotic_pressure(strength) - 1)) - flow;
+    return conductance * (pressure_difference - oncotic - protein_oncotic * (relative_oncotic_pressure(strength) - 1)) -
+           flow;
   };
-  double low = std::min(0.0, excess(0.0)), high = std::min(plasma * (1 - 1e-12), std::max(excess(0.0), 0.0));
+  double low = std::min(0.0, excess(0.0)), high = std::min(plasma * (1 - 1e-6), std::max(excess(0.0), 0.0));
   if (low < 0) low = std::min(low, -1e-300);
   for (int i = 0; i < 200 && high - low > 1e-16 * (std::abs(high) + std::abs(low)); ++i) {
     const double middle = 0.5 * (low + high);
@@ -34,7 +36,8 @@ Filtration concentrating_filtration(double conductance, double pressure_differen
   result.flow = 0.5 * (low + high);
   const double strength = protein / (plasma - result.flow);
   const double step = 1e-6 * strength;
-  const double rise = (relative_oncotic_pressure(strength + step) - relative_oncotic_pressure(strength - step)) / (2 * step);
+  const double rise =
+      (relative_oncotic_pressure(strength + step) - relative_oncotic_pressure(strength - step)) / (2 * step);
   result.slope = conductance / (1 + conductance * protein_oncotic * rise * strength / (plasma - result.flow));
   return result;
 }
@@ -50,7 +53,8 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   const PetscInt nodes = network_->local_unknowns(false);
   const auto cells = static_cast<PetscInt>(grid.local_cells());
   const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
-    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr, out.out()));
+    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr,
+                       out.out()));
     petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   };
   create(nodes, nodes, 5, 3, n_);
@@ -149,7 +153,6 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     }
     for (const double p : wall.oncotic) scale = std::max(scale, std::abs(p));
     flow_->solve(state.blood);
-    if(getenv("DBG")) printf("impermeable: conv %d it %d change %g\n", state.blood.converged, state.blood.iterations, state.blood.change);
   }
   scale = max_over(comm, scale);
 
@@ -164,13 +167,17 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   constexpr double mixing = 0.7;  // of the new filtration: blood that thins upstream answers a round later
   while (!settled && state.outer_iterations < most) {
     ++state.outer_iterations;
-    const std::vector<double> conductance = network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
+    const std::vector<double> conductance =
+        network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
     assemble(tissue, wall, conductance, draining);
     solver_.set(op_, n_.get(), b_.get(), c_.get());
-    const SolveReport report = solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
+    const SolveReport report =
+        solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
     state.linear_iterations += report.iterations;
-    if (!report.converged) throw NumericsError("interstitial pressure: the linear solve failed (" + report.reason + ")");
-    state.residual = solver_.scaled_residual(rhs_cells_.get(), rhs_network_.get(), scale, state.pressure.get(), nodes.get());
+    if (!report.converged)
+      throw NumericsError("interstitial pressure: the linear solve failed (" + report.reason + ")");
+    state.residual =
+        solver_.scaled_residual(rhs_cells_.get(), rhs_network_.get(), scale, state.pressure.get(), nodes.get());
 
     double changed = 0;
     {
@@ -183,7 +190,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
       }
     }
     changed = max_over(comm, changed);
-    double drift = 0, filtration_drift = 0;
+    double drift = 0, filtration_drift = 0, reachable = haematocrit_settled_at;
     if (network_) {
       BloodFlow& blood = state.blood;
       std::vector<double> leak(network_->network().pieces(), 0.0);
@@ -207,7 +214,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         double total = 0, moved = 0;
         for (std::size_t p = 0; p < leak.size(); ++p) {
           total += std::abs(leak[p]);
-          if (blood.plasma[p] <= 0 || given.conductance[p] <= 0) continue;
+          if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p]) || given.conductance[p] <= 0) continue;
           const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];
           const Filtration now = concentrating_filtration(given.conductance[p], difference, given.oncotic[p],
                                                           given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
@@ -218,7 +225,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         }
         filtration_drift = total > 0 ? moved / total : 0.0;
       }
-      if (!frozen && filtration_drift > 1e-2) {
+      if (!frozen && filtration_drift > 1e-4) {
         drift = 1;  // filtration first: it must not pack the red cells while they settle
       } else if (!frozen) {
         // The haematocrit settles at these leaks on the network alone, which is cheap; the next round takes both along.
@@ -228,7 +235,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         if (refined.converged) {
           drift = flow_->weighted_change(refined, blood.viscous_haematocrit);
           blood.change = drift;
-          if (drift > haematocrit_settled_at) blood.viscous_haematocrit = refined.viscous_haematocrit;
+          reachable = std::max(haematocrit_settled_at, 3 * refined.change);
+          if (drift > reachable) blood.viscous_haematocrit = refined.viscous_haematocrit;
         } else {
           frozen = blood.oscillating = true;
           blood.converged = false;
@@ -236,9 +244,9 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         }
       }
     }
-    if(getenv("DBG")) printf("outer %d lin %d drift %g filt drift %g changed %g frozen %d\n",state.outer_iterations,report.iterations,drift,filtration_drift,changed,frozen);
-    settled = changed == 0 && filtration_drift <= settled_at && drift <= haematocrit_settled_at;
-    if (state.outer_iterations == 1 && (network_ || *std::max_element(tissue.lymph_conductance.begin(), tissue.lymph_conductance.end()) > 0)) {
+    settled = changed == 0 && filtration_drift <= settled_at && drift <= reachable;
+    if (state.outer_iterations == 1 &&
+        (network_ || *std::max_element(tissue.lymph_conductance.begin(), tissue.lymph_conductance.end()) > 0)) {
       settled = false;
     }
     settled = min_over(comm, settled ? 1 : 0) > 0;
@@ -257,7 +265,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     const ReadAccess p(state.pressure.get());
     for (std::size_t c = 0; c < cells; ++c) {
       if (draining[c]) state.lymph[c] = tissue.lymph_conductance[c] * volume * (p[c] - tissue.lymph_pressure);
-      if (!tissue.filtration.empty()) state.filtrated[c] = tissue.filtration[c] * volume * (tissue.effective_pressure[c] - p[c]);
+      if (!tissue.filtration.empty())
+        state.filtrated[c] = tissue.filtration[c] * volume * (tissue.effective_pressure[c] - p[c]);
       sum[0] += state.lymph[c];
       sum[1] += state.filtrated[c];
     }

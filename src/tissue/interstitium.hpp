@@ -20,11 +20,13 @@ struct FluidTissue {
 struct FluidWall {
   std::vector<double> conductance;  ///< L_p times surface [m^3/(Pa s)]
   std::vector<double> oncotic;      ///< sigma_T (pi_v - pi_i) of the blood that enters [Pa]
-  /// sigma_T pi_v of the blood that enters [Pa]: grows as filtration concentrates the plasma's proteins. Empty: constant.
+  /// sigma_T pi_v of the blood that enters [Pa]: grows as filtration concentrates the plasma's proteins. Empty:
+  /// constant.
   std::vector<double> protein_oncotic = {};
 };
 
-/// Oncotic pressure of plasma over that at a relative protein concentration of 1 (Landis & Pappenheimer 1963 at 6 g/dl).
+/// Oncotic pressure of plasma over that at a relative protein concentration of 1 (Landis & Pappenheimer 1963 at 6
+/// g/dl).
 [[nodiscard]] double relative_oncotic_pressure(double protein);
 
 /// Filtration of a piece [m^3/s] and its slope to the pressure difference, with the proteins of its plasma concentrated
@@ -47,7 +49,7 @@ struct FluidState {
   double drained = 0;             ///< by lymphatics [m^3/s]
   double walls = 0;               ///< through the walls of the box, outward [m^3/s]
   double plasma_inflow = 0;       ///< plasma entering the network [m^3/s]
-  double imbalance = 0;           ///< of the tissue's fluid over the boundary inflow of blood (without: over what flows)
+  double imbalance = 0;  ///< of the tissue's fluid over the boundary inflow of blood (without: over what flows)
   int outer_iterations = 0, linear_iterations = 0;
   std::array<double, 2> residual{};  ///< diagonally scaled true residual of cells and network
 };

@@ -131,10 +131,13 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       const ReadAccess c(cell_values);
       const WriteAccess cell_residual(residual.get());
       std::fill(cell_residual.data(), cell_residual.data() + cells, 0.0);
-      const auto add = [&](PetscInt row, double value) { petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES)); };
+      const auto add = [&](PetscInt row, double value) {
+        petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
+      };
       for (std::size_t k = 0; k < owned_nodes; ++k) {
         const std::size_t n = at(network_->nodes()[k]);
-        add(network_->node_row(network_->nodes()[k], true), carried(law, node_in[n], inlet[n]) - carried(law, node_out[n], node[n]));
+        add(network_->node_row(network_->nodes()[k], true),
+            carried(law, node_in[n], inlet[n]) - carried(law, node_out[n], node[n]));
         if (with_slopes) node_slope[k] = carried_slope(law, node_out[n], node[n]);
       }
       for (std::size_t i = 0; i < owned_pieces; ++i) {
@@ -185,7 +188,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     const WriteAccess r(residual.get());
     for (std::size_t i = 0; i < cells; ++i) {
       r[i] -= volume * use_rate(use[i], settings.half_pressure, c[i]);
-      if (with_slopes) op_.diagonal()[i] = volume * oxygen_use_slope(use[i], settings.half_pressure, std::max(c[i], 0.0));
+      if (with_slopes)
+        op_.diagonal()[i] = volume * oxygen_use_slope(use[i], settings.half_pressure, std::max(c[i], 0.0));
     }
   };
 
@@ -225,12 +229,12 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       break;
     }
     ++state.newton;
-    if(getenv("DBG")) printf("O2 newton %d res %.3e cellres %.3e\n", state.newton, state.residual, cell_norm / (std::sqrt(sum_over(comm, sum)) * scale));
     solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
                 network_ ? matrices_->from_cells() : nullptr);
     petsc(VecSet(delta.get(), 0.0));
     const SolveReport report =
-        solver_.solve(residual.get(), net_residual.get(), scale, std::max(0.1 * tolerance, 1e-3 * state.residual), delta.get(), net_delta.get());
+        solver_.solve(residual.get(), net_residual.get(), scale, std::max(0.1 * tolerance, 1e-3 * state.residual),
+                      delta.get(), net_delta.get());
     state.linear += report.iterations;
     if (!report.converged) throw NumericsError("oxygen: the linear solve failed (" + report.reason + ")");
     // Newton's direction lowers the norm of what does not balance; haemoglobin's flat tail makes full steps overshoot.
@@ -248,15 +252,16 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
         return std::clamp(value + part * change, 0.1 * value, std::max(scale, value));
       };
       for (std::size_t n = 0; n < node_delta.size(); ++n) state.node_pressure[n] = moved(node_start[n], node_delta[n]);
-      for (std::size_t p = 0; p < piece_delta.size(); ++p) state.piece_pressure[p] = moved(piece_start[p], piece_delta[p]);
+      for (std::size_t p = 0; p < piece_delta.size(); ++p)
+        state.piece_pressure[p] = moved(piece_start[p], piece_delta[p]);
       if (state.residual < 1e-6) break;  // near the solution rounding, not overshoot, decides the norm
       evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, false, false);
       if (imbalance() <= (1 - 0.1 * part) * before) break;
     }
   }
   if (!converged) {
-    throw NumericsError("oxygen: Newton's method did not converge in " + std::to_string(most) + " iterations (scaled residual " +
-                        std::to_string(state.residual) + ")");
+    throw NumericsError("oxygen: Newton's method did not converge in " + std::to_string(most) +
+                        " iterations (scaled residual " + std::to_string(state.residual) + ")");
   }
 
   std::array<double, 4> sum{};  // in, out, supplied, used

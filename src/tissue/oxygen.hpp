@@ -11,20 +11,20 @@ namespace sanctuary {
 
 /// Oxygen in tissue and blood, and what moved. Amounts are volumes of O2 per time [m^3/s].
 struct OxygenState {
-  VecHandle cells;                    ///< pO2 of the cells [Pa]
-  std::vector<double> node_pressure;  ///< pO2 of the blood at each node [Pa]
-  std::vector<double> piece_pressure; ///< at the outlet of each piece [Pa]
+  VecHandle cells;                     ///< pO2 of the cells [Pa]
+  std::vector<double> node_pressure;   ///< pO2 of the blood at each node [Pa]
+  std::vector<double> piece_pressure;  ///< at the outlet of each piece [Pa]
   double blood_in = 0, blood_out = 0, walls_in = 0, walls_out = 0, supplied = 0, used = 0;
-  double imbalance = 0;               ///< of blood plus tissue over what enters
+  double imbalance = 0;  ///< of blood plus tissue over what enters
   int newton = 0, linear = 0;
   double residual = 0;
 };
 
-/// Steady oxygen (M22): carried by plasma and haemoglobin along the network and mixed as content at nodes; leaves through
-/// the intravascular resistance and, in series, the resistance of the unresolved part of the cell, ln(r_e/R)/(2 pi D
-/// alpha) with r_e = 0.2 h; diffuses and is used by Michaelis-Menten kinetics in the tissue. Newton's method on cells and
-/// network together; the law of use goes on linearly below zero, so that every iterate is defined and the solution is
-/// positive. Collective.
+/// Steady oxygen (M22): carried by plasma and haemoglobin along the network and mixed as content at nodes; leaves
+/// through the intravascular resistance and, in series, the resistance of the unresolved part of the cell, ln(r_e/R)/(2
+/// pi D alpha) with r_e = 0.2 h; diffuses and is used by Michaelis-Menten kinetics in the tissue. Newton's method on
+/// cells and network together; the law of use goes on linearly below zero, so that every iterate is defined and the
+/// solution is positive. Collective.
 class OxygenSolver {
  public:
   /// `network` and `flow` may be null: no vessels.

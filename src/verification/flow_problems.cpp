@@ -159,8 +159,8 @@ VerificationResult mesentery(MPI_Comm comm, const Path& reference) {
 
 namespace {
 
-/// A vessel of 1 mm along x in the middle of a box 40 um wide whose sides are held at a pressure. The wall is a thousand
-/// times as leaky as a tumour's, so that a good part of the plasma is lost on the way.
+/// A vessel of 1 mm along x in the middle of a box 40 um wide whose sides are held at a pressure. The wall is a
+/// thousand times as leaky as a tumour's, so that a good part of the plasma is lost on the way.
 struct LeakyVessel {
   double length = 1e-3, width = 40e-6, radius = 5e-6, viscosity = 3e-3, wall = 1e3 * 2.8e-7 * 1e-2 / mmhg;
   double inlet = 25 * mmhg, outlet = 10 * mmhg, outside = 12 * mmhg, haematocrit = 0.1;
@@ -170,7 +170,8 @@ struct LeakyVessel {
     return wall / (1 + wall * 2 * std::numbers::pi * radius / (8 * conductivity));
   }
   [[nodiscard]] double pressure(double x, double conductivity) const {
-    return exact::leaky_vessel_pressure(x, length, radius, viscosity, wall_in_series(conductivity), inlet, outlet, outside);
+    return exact::leaky_vessel_pressure(x, length, radius, viscosity, wall_in_series(conductivity), inlet, outlet,
+                                        outside);
   }
   [[nodiscard]] double flow(double x, double conductivity) const {
     const double d = 1e-4 * length;
@@ -206,7 +207,8 @@ LeakySolution solve_leaky(MPI_Comm comm, const LeakyVessel& vessel, long pieces,
   tissue.walls = Walls::all(WallKind::fixed, vessel.outside);
   tissue.walls.kind[0] = tissue.walls.kind[1] = WallKind::closed;
   FluidWall wall;
-  for (const double l : cut.piece_length) wall.conductance.push_back(vessel.wall * 2 * std::numbers::pi * vessel.radius * l);
+  for (const double l : cut.piece_length)
+    wall.conductance.push_back(vessel.wall * 2 * std::numbers::pi * vessel.radius * l);
   wall.oncotic.assign(cut.pieces(), 0.0);
   FluidSolver(grid, &embedded, &flow).solve(tissue, wall, solution.state);
   return solution;
@@ -231,8 +233,8 @@ VerificationResult leaky_vessel(MPI_Comm comm, const Path&) {
     }
     for (std::size_t p = 0; p < cut.pieces(); ++p) {
       const double middle = (static_cast<double>(p) + 0.5) * vessel.length / static_cast<double>(n);
-      worst_flow = std::max(worst_flow, std::abs(state.blood.flow[p] - vessel.flow(middle, permeable)) /
-                                            vessel.flow(0, permeable));
+      worst_flow = std::max(worst_flow,
+                            std::abs(state.blood.flow[p] - vessel.flow(middle, permeable)) / vessel.flow(0, permeable));
       leak += state.blood.leak[p];
     }
     pressure_error.push_back(worst);
@@ -253,12 +255,12 @@ VerificationResult leaky_vessel(MPI_Comm comm, const Path&) {
   double leak = 0, carried_error = 0, least_rise = 1;
   for (std::size_t p = 0; p < cut.pieces(); ++p) {
     leak += blood.leak[p];
-    carried_error =
-        std::max(carried_error, std::abs(blood.haematocrit[p] * blood.flow[p] / (vessel.haematocrit * blood.inflow[0]) - 1));
+    carried_error = std::max(
+        carried_error, std::abs(blood.haematocrit[p] * blood.flow[p] / (vessel.haematocrit * blood.inflow[0]) - 1));
     if (p > 0 && blood.leak[p] > 0) least_rise = std::min(least_rise, blood.haematocrit[p] - blood.haematocrit[p - 1]);
   }
-  result.at_most("blood in - out - plasma lost / inflow", std::abs(blood.inflow[0] + blood.inflow[1] - leak) / blood.inflow[0],
-                 1e-10);
+  result.at_most("blood in - out - plasma lost / inflow",
+                 std::abs(blood.inflow[0] + blood.inflow[1] - leak) / blood.inflow[0], 1e-10);
   result.at_most("balance of the tissue / inflow", state.imbalance, 1e-10);
   result.at_most("balance at nodes / inflow", blood.blood_imbalance, 1e-10);
   result.at_most("red cells carried against the inlet's", carried_error, 1e-10);

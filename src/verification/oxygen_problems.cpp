@@ -67,7 +67,8 @@ double share_between(const std::array<double, 3>& centre, double h, double x, do
   int inside = 0;
   for (int j = 0; j < parts; ++j) {
     for (int i = 0; i < parts; ++i) {
-      const double r = std::hypot(centre[0] - x + h * ((i + 0.5) / parts - 0.5), centre[1] - y + h * ((j + 0.5) / parts - 0.5));
+      const double r =
+          std::hypot(centre[0] - x + h * ((i + 0.5) / parts - 0.5), centre[1] - y + h * ((j + 0.5) / parts - 0.5));
       inside += r > inner && r < outer;
     }
   }
@@ -83,7 +84,8 @@ VerificationResult krogh_zero_order(MPI_Comm comm, const Path&) {
   const double krogh = base.krogh_coefficient;
   {
     // The vessel as 64 thin ones around its circumference, resolved by the grid.
-    constexpr double thick = 10 * um, inner = 5 * um, outer = 50 * um, use = 5e-4, wall_pressure = 50 * mmhg, width = 110 * um;
+    constexpr double thick = 10 * um, inner = 5 * um, outer = 50 * um, use = 5e-4, wall_pressure = 50 * mmhg,
+                     width = 110 * um;
     constexpr int around = 64;
     std::vector<double> error, spacing;
     for (const long n : {22L, 44L, 88L}) {
@@ -106,8 +108,8 @@ VerificationResult krogh_zero_order(MPI_Comm comm, const Path&) {
       const auto radius = [&](const std::array<double, 3>& x) { return std::hypot(x[0] - middle, x[1] - middle); };
       error.push_back(rms_error(
           grid, state.cells.get(),
-          [&](const auto& x) { return exact::krogh_erlang(radius(x), inner, outer, wall_pressure, use, krogh); }, wall_pressure,
-          [&](const auto& x) { return radius(x) > inner + h && radius(x) < outer; }));
+          [&](const auto& x) { return exact::krogh_erlang(radius(x), inner, outer, wall_pressure, use, krogh); },
+          wall_pressure, [&](const auto& x) { return radius(x) > inner + h && radius(x) < outer; }));
       spacing.push_back(h);
     }
     result.at_most("pressure / wall pressure, wall resolved, 88^2 cells (rms)", error.back(), 0.01);
@@ -123,7 +125,8 @@ VerificationResult krogh_zero_order(MPI_Comm comm, const Path&) {
       Supply supply{.graph = {}, .radius = inner};
       supply.add(middle, middle, 0, h);
       OxygenSettings settings = base;
-      settings.inlet_pressure = wall_pressure + intravascular_resistance(2 * inner) * exact::krogh_supply(0, outer, use);
+      settings.inlet_pressure =
+          wall_pressure + intravascular_resistance(2 * inner) * exact::krogh_supply(0, outer, use);
       std::vector<double> rate(grid.local_cells());
       for (std::size_t c = 0; c < rate.size(); ++c) {
         rate[c] = use * share_between(grid.centre(c), h, middle, middle, 0, outer);
@@ -133,7 +136,9 @@ VerificationResult krogh_zero_order(MPI_Comm comm, const Path&) {
       const auto radius = [&](const std::array<double, 3>& x) { return std::hypot(x[0] - middle, x[1] - middle); };
       worst = std::max(worst, rms_error(
                                   grid, state.cells.get(),
-                                  [&](const auto& x) { return exact::krogh_erlang(radius(x), inner, outer, wall_pressure, use, krogh); },
+                                  [&](const auto& x) {
+                                    return exact::krogh_erlang(radius(x), inner, outer, wall_pressure, use, krogh);
+                                  },
                                   wall_pressure, [&](const auto& x) { return radius(x) > h && radius(x) < outer; }));
       worst_use = std::max(worst_use, state.imbalance);
     }
@@ -145,7 +150,8 @@ VerificationResult krogh_zero_order(MPI_Comm comm, const Path&) {
 
 VerificationResult anoxic_slab(MPI_Comm comm, const Path&) {
   VerificationResult result;
-  result.question = "oxygen that is used up on the way into a sheet, with Michaelis-Menten use and its zero-order limit?";
+  result.question =
+      "oxygen that is used up on the way into a sheet, with Michaelis-Menten use and its zero-order limit?";
   constexpr double depth = 300 * um, surface = 40 * mmhg, use = 5e-4;
   OxygenSettings settings = zero_order();
   const double krogh = settings.krogh_coefficient;
@@ -154,7 +160,8 @@ VerificationResult anoxic_slab(MPI_Comm comm, const Path&) {
     Walls walls = Walls::all(WallKind::closed);
     walls.kind[2 * axis] = WallKind::fixed;
     walls.value[2 * axis] = surface;
-    OxygenSolver(grid, nullptr, nullptr).solve(settings, walls, std::vector<double>(grid.local_cells(), use), {}, state);
+    OxygenSolver(grid, nullptr, nullptr)
+        .solve(settings, walls, std::vector<double>(grid.local_cells(), use), {}, state);
   };
   const auto spec = [&](std::size_t axis, long n) {
     std::array<long, 3> cells{4, 4, 4};
@@ -183,13 +190,15 @@ VerificationResult anoxic_slab(MPI_Comm comm, const Path&) {
         const int parts = 50;
         const double d = (i == 0 ? 0.5 * h : h) / parts;
         for (int s = 0; s < parts; ++s) {
-          const double k1 = slope(p), k2 = slope(p + 0.5 * d * k1), k3 = slope(p + 0.5 * d * k2), k4 = slope(p + d * k3);
+          const double k1 = slope(p), k2 = slope(p + 0.5 * d * k1), k3 = slope(p + 0.5 * d * k2),
+                       k4 = slope(p + d * k3);
           p += d / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
         }
         exact_pressure[static_cast<std::size_t>(i)] = p;
       }
       error.push_back(largest_error(
-          grid, state.cells.get(), [&](const auto& x) { return exact_pressure[static_cast<std::size_t>(x[axis] / h)]; }, surface));
+          grid, state.cells.get(), [&](const auto& x) { return exact_pressure[static_cast<std::size_t>(x[axis] / h)]; },
+          surface));
       spacing.push_back(h);
     }
     const std::string along = std::string(" along ") + "xyz"[axis];
@@ -232,7 +241,8 @@ VerificationResult spheroid(MPI_Comm comm, const Path&) {
         for (cell[0] = 0; cell[0] < n; ++cell[0]) {
           std::array<double, 3> x{};
           for (std::size_t a = 0; a < 3; ++a) x[a] = (static_cast<double>(cell[a]) + 0.5) * h;
-          if (distance(x) > held && distance(x) < held + 1.2 * h) supply.add(x[0], x[1], x[2] - 0.45 * h, x[2] + 0.45 * h);
+          if (distance(x) > held && distance(x) < held + 1.2 * h)
+            supply.add(x[0], x[1], x[2] - 0.45 * h, x[2] + 0.45 * h);
         }
       }
     }
@@ -244,7 +254,8 @@ VerificationResult spheroid(MPI_Comm comm, const Path&) {
     const auto inside = [&](const auto& x) { return distance(x) < held; };
     error.push_back(rms_error(
         grid, state.cells.get(),
-        [&](const auto& x) { return exact::spheroid_pressure(distance(x), radius, surface, use, krogh); }, surface, inside));
+        [&](const auto& x) { return exact::spheroid_pressure(distance(x), radius, surface, use, krogh); }, surface,
+        inside));
     double anoxic = 0;
     const ReadAccess p(state.cells.get());
     for (std::size_t c = 0; c < grid.local_cells(); ++c) anoxic += p[c] < 1e-3 * surface && inside(grid.centre(c));

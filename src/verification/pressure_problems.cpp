@@ -15,9 +15,8 @@ namespace {
 constexpr double cm = 1e-2, mm = 1e-3, pi = std::numbers::pi;
 
 /// Tumour tissue of Baxter and Jain: K [cm^2/(mmHg s)], L_p S/V [1/(mmHg s)], p_e [mmHg], in SI.
-const exact::SphereTissue tumour{.conductivity = 4.13e-8 * cm * cm / mmhg,
-                                 .filtration = 2.8e-7 * 200 / mmhg,
-                                 .effective_pressure = 11.5 * mmhg};
+const exact::SphereTissue tumour{
+    .conductivity = 4.13e-8 * cm * cm / mmhg, .filtration = 2.8e-7 * 200 / mmhg, .effective_pressure = 11.5 * mmhg};
 
 FluidTissue homogeneous(const Grid& grid, const exact::SphereTissue& tissue, const Walls& walls) {
   FluidTissue fluid;
@@ -93,7 +92,9 @@ VerificationResult pressure_manufactured(MPI_Comm comm, const Path&) {
   for (std::size_t a = 0; a < 3; ++a) {
     const std::size_t b = (a + 1) % 3, c = (a + 2) % 3;
     // p = level (1 + sin(pi x_a) cos(pi x_b) cos(pi x_c)) with fixed walls along a and closed ones else.
-    const auto along = [=](const std::array<double, 3>& x) { return std::array{x[a] / side, x[b] / side, x[c] / side}; };
+    const auto along = [=](const std::array<double, 3>& x) {
+      return std::array{x[a] / side, x[b] / side, x[c] / side};
+    };
     const auto pressure = [=](const std::array<double, 3>& x) {
       const auto s = along(x);
       return level * (1 + std::sin(pi * s[0]) * std::cos(pi * s[1]) * std::cos(pi * s[2]));
@@ -109,8 +110,7 @@ VerificationResult pressure_manufactured(MPI_Comm comm, const Path&) {
       const double ua = std::cos(pi * s[0]) * std::cos(pi * s[1]) * std::cos(pi * s[2]);
       const double ub = -std::sin(pi * s[0]) * std::sin(pi * s[1]) * std::cos(pi * s[2]);
       const double uc = -std::sin(pi * s[0]) * std::cos(pi * s[1]) * std::sin(pi * s[2]);
-      const double divergence =
-          k * level / (side * side) * (0.9 * pi * (ua + 0.5 * ub + 0.5 * uc) - 3 * pi * pi * u);
+      const double divergence = k * level / (side * side) * (0.9 * pi * (ua + 0.5 * ub + 0.5 * uc) - 3 * pi * pi * u);
       return pressure(x) - divergence / rate;
     };
     std::vector<double> error, spacing;
@@ -175,9 +175,8 @@ VerificationResult baxter_jain_isolated(MPI_Comm comm, const Path&) {
 VerificationResult baxter_jain_embedded(MPI_Comm comm, const Path&) {
   VerificationResult result;
   result.question = "the pressure of a sphere (R 1 mm) in wide host tissue on cells that cut it into steps?";
-  const exact::SphereTissue host{.conductivity = 8.53e-9 * cm * cm / mmhg,
-                                 .filtration = 0.36e-7 * 70 / mmhg,
-                                 .effective_pressure = 0.9 * mmhg};
+  const exact::SphereTissue host{
+      .conductivity = 8.53e-9 * cm * cm / mmhg, .filtration = 0.36e-7 * 70 / mmhg, .effective_pressure = 0.9 * mmhg};
   const double radius = 1 * mm;
   const double side = 4 * radius;
   const double supply = 4 * pi * radius * radius * exact::embedded_sphere_velocity(radius, radius, tumour, host);

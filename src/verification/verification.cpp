@@ -46,6 +46,7 @@ const std::vector<VerificationProblem>& verification_problems() {
       {"krogh_first_order", "a drug lost at a steady rate around a vessel", false, v::krogh_first_order},
       {"equivalent_cylinder", "washout of tissue along one vessel", false, v::equivalent_cylinder},
       {"capillary_bed", "washout of a mouse capillary bed, 1735 segments", true, v::capillary_bed},
+      {"plasma_pk", "plasma courses of antibodies and of doxorubicin", true, v::plasma_pk},
   };
   return problems;
 }
@@ -158,8 +159,8 @@ double Table::number(std::size_t row, std::size_t column) const {
   try {
     return std::stod(text);
   } catch (const std::exception&) {
-    throw InputError(fmt::format("{}: row {}, column '{}': expected a number, found '{}'", file, row + 1,
-                                 columns[column], text));
+    throw InputError(
+        fmt::format("{}: row {}, column '{}': expected a number, found '{}'", file, row + 1, columns[column], text));
   }
 }
 
@@ -207,8 +208,8 @@ Table read_table(MPI_Comm comm, const Path& path) {
     if (table.columns.empty()) {
       table.columns = std::move(row);
     } else if (row.size() != table.columns.size()) {
-      throw InputError(fmt::format("{}: a row of {} fields, expected {}: '{}'", table.file, row.size(),
-                                   table.columns.size(), line));
+      throw InputError(
+          fmt::format("{}: a row of {} fields, expected {}: '{}'", table.file, row.size(), table.columns.size(), line));
     } else {
       table.rows.push_back(std::move(row));
     }

@@ -52,16 +52,19 @@ void print_findings(MPI_Comm comm, const std::filesystem::path& directory) {
     if (summary.contains("sanctuary")) {
       for (const auto& [drug, found] : summary.at("sanctuary").items()) {
         if (!found.at("direct_effect").get<bool>()) {
-          text += fmt::format("  {}: no direct effect to date (log kill of the reference cell {:.3g})\n", drug, found.at("L_ref").get<double>());
+          text += fmt::format("  {}: no direct effect to date (log kill of the reference cell {:.3g})\n", drug,
+                              found.at("L_ref").get<double>());
           continue;
         }
-        text += fmt::format("  sanctuary of {}{}: {:.1f} % of viable cells, {:.4g} mm3 (threshold {:.3g} log10{})\n", drug,
-                            found.at("to_date").get<bool>() ? " to date" : "", 100 * found.at("s1").at("share").get<double>(),
+        text += fmt::format("  sanctuary of {}{}: {:.1f} % of viable cells, {:.4g} mm3 (threshold {:.3g} log10{})\n",
+                            drug, found.at("to_date").get<bool>() ? " to date" : "",
+                            100 * found.at("s1").at("share").get<double>(),
                             found.at("s1").at("volume_mm3").get<double>(), found.at("theta").get<double>(),
                             found.at("theta_relative").get<bool>() ? ", theta_relative = true" : "");
-        text += fmt::format("    delivery {:.1f} %, protection {:.1f} %, both {:.1f} %, joint {:.1f} %\n", 100 * found.at("delivery_share").get<double>(),
-                            100 * found.at("protection_share").get<double>(), 100 * found.at("both_share").get<double>(),
-                            100 * found.at("joint_share").get<double>());
+        text += fmt::format("    delivery {:.1f} %, protection {:.1f} %, both {:.1f} %, joint {:.1f} %\n",
+                            100 * found.at("delivery_share").get<double>(),
+                            100 * found.at("protection_share").get<double>(),
+                            100 * found.at("both_share").get<double>(), 100 * found.at("joint_share").get<double>());
       }
     }
     text += fmt::format("  fields: {}\n", (directory / "run.xdmf").string());
@@ -69,7 +72,8 @@ void print_findings(MPI_Comm comm, const std::filesystem::path& directory) {
   print_once(comm, text);
 }
 
-int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& deck_path, const std::filesystem::path& directory) {
+int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& deck_path,
+        const std::filesystem::path& directory) {
   const Deck deck = read_deck(comm, deck_path, invocation.overrides, program_catalogue());
   catch_signals();
   std::optional<Progress> progress;
@@ -95,7 +99,8 @@ std::vector<CommandOption> resume_options() { return {}; }
 
 int run_simulate(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path deck = invocation.positional.at(0);
-  const std::filesystem::path directory = invocation.output.empty() ? std::filesystem::path("out") / deck.stem() : invocation.output;
+  const std::filesystem::path directory =
+      invocation.output.empty() ? std::filesystem::path("out") / deck.stem() : invocation.output;
   return run(comm, invocation, deck, directory);
 }
 
@@ -103,7 +108,8 @@ int run_resume(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path directory = invocation.positional.at(0);
   on_root(comm, [&] {
     if (!std::filesystem::exists(directory / "deck.ini")) {
-      throw InputError(directory.string() + " holds no run (no deck.ini): start one with `sanctuary simulate DECK -o " + directory.string() + "`");
+      throw InputError(directory.string() + " holds no run (no deck.ini): start one with `sanctuary simulate DECK -o " +
+                       directory.string() + "`");
     }
   });
   return run(comm, invocation, directory / "deck.ini", directory);

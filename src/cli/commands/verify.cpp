@@ -1,5 +1,3 @@
-#include "verification/verification.hpp"
-
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -7,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "verification/verification.hpp"
 
 namespace sanctuary {
 namespace {
