@@ -38,7 +38,7 @@ BloodLaws rat_laws() {
 BloodFlow steady_flow(const VesselGraph& graph) {
   const CutNetwork network = uncut(graph);
   BloodFlow flow;
-  FlowSolver(network, graph.radius, rat_laws()).solve(flow);
+  FlowSolver(network, graph.radius, rat_laws()).solve(flow, 1e-11);
   return flow;
 }
 
@@ -56,7 +56,7 @@ BloodFlow as_published(const VesselGraph& graph, int& iterations) {
   BloodFlow flow;
   for (iterations = 1; iterations <= most; ++iterations) {
     if (iterations % 5 == 0) relaxation *= 0.8;
-    flow.haematocrit = haematocrit;
+    flow.viscous_haematocrit = haematocrit;
     solver.solve(flow, 0.0, 1);
     double flow_change = 0, change = 0;
     for (std::size_t s = 0; s < segments; ++s) {
