@@ -13,13 +13,16 @@ if [ -z "${SLURM_JOB_ID:-}" ]; then
   export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_copy_mechanism:-none}"
 fi
 
+# hardware_threads: how many this process may use; plain nproc would answer OMP_NUM_THREADS.
+hardware_threads() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; }
+
 # launch RANKS COMMAND...: runs the command on that many ranks, sharing cores only where there are too few. Open MPI
 # counts cores, not hardware threads.
 launch() {
   local ranks=$1 cores options=()
   shift
-  cores=$(lscpu --parse=core,socket 2>/dev/null | grep -v '^#' | sort -u | wc -l)
-  [ "$cores" -gt 0 ] && [ "$cores" -le "$(nproc)" ] || cores=$(nproc)
+  cores=$({ lscpu --parse=core,socket 2>/dev/null || true; } | awk '/^[0-9]/ && !seen[$0]++ { n++ } END { print n + 0 }')
+  if [ "$cores" -eq 0 ] || [ "$cores" -gt "$(hardware_threads)" ]; then cores=$(hardware_threads); fi
   if [ -z "${SLURM_JOB_ID:-}" ] && [ "$ranks" -gt "$cores" ]; then
     options+=(--oversubscribe)
     export OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-1}"

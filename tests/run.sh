@@ -43,7 +43,7 @@ fi
 
 echo "Building the tests into build/test ..."
 jobs/local/build.sh test
-options=(--output-on-failure --no-tests=error --timeout 900 --parallel "$(nproc)")
+options=(--output-on-failure --no-tests=error --timeout 900 --parallel "$(hardware_threads)")
 [ "$long" = yes ] || options+=(--label-exclude long)
 ctest --test-dir build/test "${options[@]}" "$@" </dev/null || status=$?
 exit "$status"

@@ -2,6 +2,7 @@
 # build.sh PRESET [TARGET...]: configures a preset of CMakePresets.json and builds it on all cores. Quiet unless it fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. jobs/env.sh
 preset=$1
 shift
 directory=build/$preset
@@ -19,7 +20,7 @@ if ! cmake --preset "$preset" >"$directory/configure.log" 2>&1 </dev/null; then
   exit 2
 fi
 # Compilers of large templates need up to 1 GB each.
-jobs=$(nproc)
+jobs=$(hardware_threads)
 memory=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo 2>/dev/null || echo "$jobs")
 if [ "$memory" -lt "$jobs" ]; then jobs=$((memory > 0 ? memory : 1)); fi
 cmake --build "$directory" --parallel "$jobs" ${1:+--target "$@"}

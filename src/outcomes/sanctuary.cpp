@@ -9,9 +9,10 @@
 namespace sanctuary {
 
 double log_kill(double cycling_share, double hazard_cycling, double hazard_quiescent) {
-  const double least = cycling_share >= 1   ? hazard_cycling
-                       : cycling_share <= 0 ? hazard_quiescent
-                                            : std::min(hazard_cycling, hazard_quiescent);
+  // A phase without cells must not enter: its hazard may lie so far below the other that it would overflow.
+  if (cycling_share >= 1) return hazard_cycling / std::numbers::ln10;
+  if (cycling_share <= 0) return hazard_quiescent / std::numbers::ln10;
+  const double least = std::min(hazard_cycling, hazard_quiescent);
   const double rest =
       cycling_share * std::exp(least - hazard_cycling) + (1 - cycling_share) * std::exp(least - hazard_quiescent);
   return (least - std::log(rest)) / std::numbers::ln10;

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -9,6 +10,7 @@
 #include "base/build_info.hpp"
 #include "base/comm.hpp"
 #include "base/log.hpp"
+#include "patient/parameters.hpp"
 
 namespace sanctuary {
 namespace {
@@ -29,15 +31,41 @@ RunRecord record_of(const Deck& deck, const RunOptions& options, const PatientSe
   return record;
 }
 
+/// A resolved deck without the marks of defaults: a default that is given changes nothing.
+std::string values_of(std::istream& resolved) {
+  constexpr std::string_view mark = "# default";
+  std::string values;
+  for (std::string line; std::getline(resolved, line);) {
+    if (line.ends_with(mark)) line.resize(line.size() - mark.size());
+    line.resize(line.find_last_not_of(' ') + 1);
+    values += line + "\n";
+  }
+  return values;
+}
+
 /// Refuses a directory that holds the run of another deck.
-void check_same_run(const std::filesystem::path& directory, const std::string& resolved) {
+void check_same_run(const std::filesystem::path& directory, const std::string& values) {
   std::ifstream file(directory / "deck.ini");
-  std::stringstream text;
-  text << file.rdbuf();
-  if (file && text.str() == resolved) return;
+  if (file && values_of(file) == values) return;
   throw InputError(directory.string() +
                    " holds a run of another deck (its deck.ini differs from the one given); choose another directory "
                    "with -o, or remove this one");
+}
+
+/// Refuses names of output.fields that this run does not have. Collective.
+void check_field_names(const Deck& deck, const Patient& patient) {
+  std::vector<std::string> names{"all"};
+  patient.with_output([&](std::span<const FieldOutput> fields, std::span<const NetworkOutput>) {
+    for (const FieldOutput& field : fields) names.push_back(field.name);
+  });
+  patient.with_constants([&](std::span<const FieldOutput> fields) {
+    for (const FieldOutput& field : fields) names.push_back(field.name);
+  });
+  for (const std::string& wanted : patient.settings().output_fields) {
+    if (std::find(names.begin(), names.end(), wanted) != names.end()) continue;
+    throw InputError(deck.where(output::fields) + ": this run has no field '" + wanted +
+                     "'; expected names as they stand under /fields of a run.h5 made with output.fields = all");
+  }
 }
 
 double peak_memory_bytes(MPI_Comm comm) {
@@ -51,11 +79,12 @@ double peak_memory_bytes(MPI_Comm comm) {
 ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   const auto started = Clock::now();
   const PatientSettings settings = patient_settings(deck);
-  const std::string resolved = deck.resolved();
+  std::istringstream resolved(deck.resolved());
+  const std::string values = values_of(resolved);
   RunState state = RunState::none;
   on_root(comm, [&] {
     state = run_state(options.directory);
-    if (state != RunState::none) check_same_run(options.directory, resolved);
+    if (state != RunState::none) check_same_run(options.directory, values);
   });
   int shared = static_cast<int>(state);
   MPI_Bcast(&shared, 1, MPI_INT, 0, comm);
@@ -70,13 +99,14 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   if (options.progress) options.progress(0, settings.duration, "flow, pressure and oxygen");
   patient.establish_baseline();
   patient.check_balance();
+  check_field_names(deck, patient);
   for (const std::string& note : patient.notes()) log::info("{}", note);
 
   bool resumed = false;
   if (state == RunState::unfinished) {
     Checkpoint kept;
     patient.with_checkpoint([&](Checkpoint& point) {
-      point.deck_hash = text_hash(resolved);
+      point.deck_hash = text_hash(values);
       resumed = read_latest_checkpoint(comm, options.directory, patient.layout(), patient.box(), point);
       kept.arrays = std::move(point.arrays);
       kept.state = std::move(point.state);
@@ -100,7 +130,7 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   const auto checkpoint = [&] {
     const auto start = Clock::now();
     patient.with_checkpoint([&](Checkpoint& point) {
-      point.deck_hash = text_hash(resolved);
+      point.deck_hash = text_hash(values);
       write_checkpoint(comm, options.directory, patient.layout(), patient.box(), point);
     });
     last_checkpoint = Clock::now();

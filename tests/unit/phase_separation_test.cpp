@@ -122,7 +122,8 @@ TEST(PhaseSeparation, SequentialRuleIsTheStatedChain) {
   const double left = 1 - first;
   const double second =
       left * red_cell_share(SplitForm::pries_2005, 0.25 / 0.85, 0.45 * left / 0.85, 10e-6, 8e-6, 10e-6);
-  const auto haematocrit = split({}, 0.45, 12e-6, {0.6, 0.15, 0.25}, {10e-6, 6e-6, 8e-6});
+  const auto haematocrit =
+      split({.many = ManyDaughters::sequential}, 0.45, 12e-6, {0.6, 0.15, 0.25}, {10e-6, 6e-6, 8e-6});
   EXPECT_NEAR(haematocrit[1], 0.45 * first / 0.15, 1e-14);
   EXPECT_NEAR(haematocrit[2], 0.45 * second / 0.25, 1e-14);
   EXPECT_NEAR(haematocrit[0], 0.45 * (left - second) / 0.6, 1e-14);

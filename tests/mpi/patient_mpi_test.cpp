@@ -1,0 +1,100 @@
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+#include <cmath>
+
+#include "patient/parameters.hpp"
+#include "patient/patient.hpp"
+
+namespace sanctuary {
+namespace {
+
+constexpr const char* deck_text = R"(
+[patient]
+kind = nodule
+duration = 0.5 h
+[grid]
+cells = 12, 11, 10
+spacing = 30 um
+[tumour]
+radius = 130 um
+[network]
+source = generate
+[network.generate]
+seed = 3
+segments = 120
+inlets = 3
+outlets = 3
+core_density = 0.5
+core_radius = 90 um
+[drug.doxorubicin]
+ic50 = 0.005 uM
+emax = 1 1/h
+dose_per_area = 60 mg/m^2
+infusion_duration = 5 min
+start_times = 0 h
+diffusivity = 117 um^2/s
+binding_sites = 1 uM
+binding_on_rate = 0.01 1/(uM s)
+binding_off_rate = 1e-3 1/s
+[output]
+times = 0 h
+)";
+
+struct Result {
+  nlohmann::json outcome;
+  Columns series;
+  std::vector<double> time;
+};
+
+Result run(MPI_Comm comm) {
+  Patient patient(comm, patient_settings(Deck::from_text(deck_text, ".", {}, program_catalogue())));
+  patient.establish_baseline();
+  while (!patient.finished()) patient.advance();
+  patient.check_balance();
+  return {patient.findings().outcome, patient.series(), patient.series_time()};
+}
+
+/// Names that are counts of work or sizes of rounding, not findings.
+bool incidental(const std::string& name) {
+  return name == "steps" || name == "steps_rejected" || name == "undershoot" ||
+         name == "worst_balance_error_over_allowed";
+}
+
+TEST(PatientOnRanks, FindsWhatOneRankFinds) {
+  const Result together = run(MPI_COMM_WORLD), alone = run(MPI_COMM_SELF);
+  int compared = 0;
+  ASSERT_EQ(together.outcome.size(), alone.outcome.size());
+  for (const auto& [name, value] : alone.outcome.items()) {
+    if (!value.is_number() || incidental(name)) continue;
+    const double expected = value.get<double>();
+    EXPECT_NEAR(together.outcome.at(name).get<double>(), expected, 1e-8 * std::abs(expected) + 1e-14) << name;
+    ++compared;
+  }
+  EXPECT_GT(compared, 30);
+  EXPECT_GT(alone.outcome.at("doxorubicin_auc_umol_h_L_mean").get<double>(), 0);
+
+  ASSERT_EQ(together.time.size(), alone.time.size());
+  for (std::size_t i = 0; i < alone.time.size(); ++i) EXPECT_NEAR(together.time[i], alone.time[i], 1e-6);
+  for (const auto& [name, column] : alone.series) {
+    double size = 0;
+    for (const double v : column.values) size = std::max(size, std::abs(v));
+    const auto& other = together.series.at(name).values;
+    for (std::size_t i = 0; i < column.values.size(); ++i) {
+      EXPECT_NEAR(other[i], column.values[i], 1e-8 * size) << name << " at " << alone.time[i] << " s";
+    }
+  }
+}
+
+TEST(PatientOnRanks, FindsTheSameFindingsOnEveryRank) {
+  const Result r = run(MPI_COMM_WORLD);
+  for (const auto& [name, value] : r.outcome.items()) {
+    if (!value.is_number()) continue;
+    std::array<double, 2> range{value.get<double>(), -value.get<double>()};
+    MPI_Allreduce(MPI_IN_PLACE, range.data(), 2, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+    EXPECT_EQ(range[0], -range[1]) << name;
+  }
+}
+
+}  // namespace
+}  // namespace sanctuary

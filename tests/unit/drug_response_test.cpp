@@ -1,0 +1,323 @@
+#include "therapy/drug_response.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+namespace sanctuary {
+namespace {
+
+constexpr double hour = 3600, litre = 1e-3, cell_volume = 8e-15;
+
+/// Near doxorubicin: uptake of 2.8 fg/min, half at 219 ug/L outside and 13.7 fg inside, EC50 0.14 uM.
+Drug doxorubicin() {
+  Drug d;
+  d.name = "doxorubicin";
+  d.molar_mass = 0.54352;
+  d.unbound_fraction = 0.25;
+  d.plasma = {
+      62.4 * litre / hour, 17.7 * litre, {50.7 * litre / hour, 28.4 * litre / hour}, {1830 * litre, 71 * litre}};
+  d.doses = {{0, 0.25 * hour, 2e-4}, {0.75 * hour, 0.5 * hour, 1e-4}};
+  d.uptake = {8.6e-20, 4.0e-4, 2.5e-17};
+  d.kill = {.emax = 1.5 / hour, .ec50 = 1.4e-4, .hill = 1.3, .quiescent_factor = 0.3};
+  d.threshold = 2e-4;
+  return d;
+}
+
+ExposedCells one_cell(double share = 0.4) {
+  return {.accessible = {0.4}, .density = {1e15}, .killed = {1}, .cycling_share = {share}};
+}
+
+/// Steps a response alone through given concentrations, alike in every cell.
+class Driver {
+ public:
+  Driver(const Drug& drug, ExposedCells cells)
+      : count(cells.density.size()), response(MPI_COMM_SELF, drug, std::move(cells), cell_volume, 1e-3, 4e-4) {}
+  void step(double t, double dt, const std::function<double(double)>& c, bool accepted = true) {
+    const std::vector<double> first(count, c(t + sdirk::gamma * dt)), second(count, c(t + dt));
+    sink.resize(count);
+    derivative.resize(count);
+    response.begin(t, dt);
+    response.stage(1, first, sink, derivative);
+    response.stage(2, second, sink, derivative);
+    error = response.squared_error();
+    response.end(accepted, first, second);
+  }
+  void run(double until, int steps, const std::function<double(double)>& c) {
+    const double dt = until / steps;
+    for (int i = 0; i < steps; ++i) step(i * dt, dt, c);
+  }
+  std::size_t count;
+  DrugResponse response;
+  std::vector<double> sink, derivative;
+  double error = 0;
+};
+
+double smooth(double t) { return 6e-4 * (1 - std::exp(-t / 900)) * std::exp(-t / 5400); }
+
+/// Amount in a cell and hazard of the cycling phase by the classical Runge-Kutta method: dI/dt = uptake, dK/dt = kill.
+struct Fine {
+  double inside = 0, hazard = 0;
+};
+Fine integrate(const Drug& d, Fine from, double t0, double t1, int steps, const std::function<double(double)>& c) {
+  const double h = (t1 - t0) / steps;
+  const auto slope = [&](double conc, const Fine& y) {
+    return Fine{uptake_rate(d.uptake, conc, y.inside),
+                kill_rate_cycling(d.kill, d.uptake.maximum > 0 ? equivalent_concentration(d.uptake, y.inside) : conc)};
+  };
+  const auto along = [](const Fine& y, const Fine& k, double f) {
+    return Fine{y.inside + f * k.inside, y.hazard + f * k.hazard};
+  };
+  for (int i = 0; i < steps; ++i) {
+    const double t = t0 + i * h;
+    const Fine k1 = slope(c(t), from), k2 = slope(c(t + 0.5 * h), along(from, k1, 0.5 * h)),
+               k3 = slope(c(t + 0.5 * h), along(from, k2, 0.5 * h)), k4 = slope(c(t + h), along(from, k3, h));
+    from.inside += h / 6 * (k1.inside + 2 * k2.inside + 2 * k3.inside + k4.inside);
+    from.hazard += h / 6 * (k1.hazard + 2 * k2.hazard + 2 * k3.hazard + k4.hazard);
+  }
+  return from;
+}
+
+TEST(DrugResponse, HazardAndContentAreOfSecondOrder) {
+  const Drug drug = doxorubicin();
+  const Fine exact = integrate(drug, {}, 0, hour, 20000, smooth);
+  const double alive = 0.4 * std::exp(-exact.hazard) + 0.6 * std::exp(-0.3 * exact.hazard);
+  ASSERT_GT(exact.hazard, 0.3);
+  std::vector<double> hazard, content;
+  for (const int n : {40, 80, 160}) {
+    Driver d(drug, one_cell());
+    d.run(hour, n, smooth);
+    hazard.push_back(std::abs(d.response.hazard_cycling()[0] - exact.hazard));
+    content.push_back(std::abs(d.response.in_cells()[0] - 1e15 * alive * exact.inside));
+    EXPECT_NEAR(d.response.hazard_quiescent()[0], 0.3 * d.response.hazard_cycling()[0], 1e-12);
+    EXPECT_NEAR(d.response.survival(0), alive, 1e-3);
+  }
+  EXPECT_LT(hazard[2], 1e-4 * exact.hazard);
+  EXPECT_LT(content[2], 1e-4 * 1e15 * alive * exact.inside);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_NEAR(std::log2(hazard[i] / hazard[i + 1]), 2, 0.2) << hazard[i];
+    EXPECT_NEAR(std::log2(content[i] / content[i + 1]), 2, 0.2) << content[i];
+  }
+}
+
+TEST(DrugResponse, ErrorEstimateFallsWithTheCubeOfTheStep) {
+  std::vector<double> error;
+  for (const double dt : {40.0, 20.0, 10.0}) {
+    Driver d(doxorubicin(), one_cell());
+    d.run(1200, static_cast<int>(1200 / dt), smooth);
+    d.step(1200, dt, smooth, false);
+    error.push_back(std::sqrt(d.error));
+  }
+  for (int i = 0; i < 2; ++i) EXPECT_NEAR(std::log2(error[i] / error[i + 1]), 3, 0.4) << error[i];
+}
+
+TEST(DrugResponse, ContentComesToItsEquilibrium) {
+  Drug drug = doxorubicin();
+  drug.kill.emax = 0;
+  Driver d(drug, one_cell());
+  d.run(60 * hour, 600, [](double) { return 3e-4; });
+  const double expected = 1e15 * equilibrium_amount(drug.uptake, 3e-4);
+  EXPECT_NEAR(d.response.in_cells()[0], expected, 1e-9 * expected);
+  EXPECT_NEAR(d.sink[0], 0, 1e-9 * 1e15 * drug.uptake.maximum);
+}
+
+TEST(DrugResponse, AmountsClose) {
+  Drug drug = doxorubicin();
+  drug.binding = {.on_rate = 3, .off_rate = 2e-4, .sites = 1e-3};
+  ExposedCells cells{.accessible = {0.4, 0.5}, .density = {1e15, 3e14}, .killed = {1, 0}, .cycling_share = {0.4, 0.2}};
+  Driver d(drug, cells);
+  d.run(6 * hour, 100, smooth);
+  const DrugResponse::Ledger& l = d.response.ledger();
+  EXPECT_GT(l.given_back, 0.01 * l.taken_up);
+  EXPECT_GT(l.released_by_death, 0.01 * l.taken_up);
+  EXPECT_NEAR(l.taken_up - l.given_back - l.released_by_death, d.response.amount_in_cells(), 1e-12 * l.taken_up);
+  EXPECT_GT(l.bound_out, 0.01 * l.bound_in);
+  EXPECT_NEAR(l.bound_in - l.bound_out, d.response.amount_bound(), 1e-12 * l.bound_in);
+  EXPECT_NEAR(d.response.amount_bound(), cell_volume * (0.4 * d.response.bound()[0] + 0.5 * d.response.bound()[1]),
+              1e-12 * l.bound_in);
+}
+
+TEST(DrugResponse, SinkIsWhatTheLedgerBooks) {
+  Drug drug = doxorubicin();
+  drug.binding = {.on_rate = 3, .off_rate = 2e-4, .sites = 1e-3};
+  Driver d(drug, one_cell());
+  double booked = 0;
+  const double dt = 30;
+  for (int i = 0; i < 40; ++i) {
+    const std::vector<double> first{smooth((i + sdirk::gamma) * dt)}, second{smooth((i + 1) * dt)};
+    std::vector<double> sink(1), derivative(1);
+    d.response.begin(i * dt, dt);
+    d.response.stage(1, first, sink, derivative);
+    booked += (1 - sdirk::gamma) * dt * cell_volume * sink[0];
+    d.response.stage(2, second, sink, derivative);
+    booked += sdirk::gamma * dt * cell_volume * sink[0];
+    d.response.end(true, first, second);
+  }
+  const double held = d.response.amount_in_cells() + d.response.amount_bound();
+  EXPECT_NEAR(booked, held, 1e-12 * held);
+}
+
+TEST(DrugResponse, DerivativeIsThatOfTheSink) {
+  Drug drug = doxorubicin();
+  drug.kill.emax = 0;
+  drug.binding = {.on_rate = 3, .off_rate = 2e-4, .sites = 1e-3};
+  Driver d(drug, one_cell());
+  d.run(600, 20, smooth);
+  std::vector<double> sink(1), derivative(1), up(1), down(1), unused(1);
+  for (const double c : {-1e-5, 1e-5, 4e-4}) {
+    d.response.begin(600, 30);
+    d.response.stage(1, std::vector<double>{c + 1e-9}, up, unused);
+    d.response.stage(1, std::vector<double>{c - 1e-9}, down, unused);
+    d.response.stage(1, std::vector<double>{c}, sink, derivative);
+    EXPECT_NEAR(derivative[0], (up[0] - down[0]) / 2e-9, 1e-5 * derivative[0]) << c;
+  }
+}
+
+TEST(DrugResponse, DeathReleasesWhatTheDeadHeldAndLeavesSurvivorsTheirs) {
+  Drug lethal = doxorubicin(), harmless = lethal;
+  harmless.kill.emax = 0;
+  Driver a(lethal, one_cell()), b(harmless, one_cell());
+  a.run(8 * hour, 2000, smooth);
+  b.run(8 * hour, 2000, smooth);
+  const double survival = a.response.survival(0);
+  ASSERT_LT(survival, 0.5);
+  EXPECT_NEAR(a.response.in_cells()[0], survival * b.response.in_cells()[0], 1e-4 * a.response.in_cells()[0]);
+  EXPECT_GT(a.response.ledger().released_by_death, 0.01 * a.response.ledger().taken_up);
+  EXPECT_EQ(b.response.ledger().released_by_death, 0);
+}
+
+TEST(DrugResponse, BindingFollowsItsClosedForm) {
+  Drug drug = doxorubicin();
+  drug.binding = {.on_rate = 3, .off_rate = 2e-4, .sites = 1e-3};
+  const double c = 2e-4, rate = 3 * c + 2e-4, t = 1500;
+  const double exact = equilibrium_bound(drug.binding, c) * -std::expm1(-rate * t);
+  std::vector<double> error;
+  for (const int n : {20, 40, 80}) {
+    Driver d(drug, one_cell());
+    d.run(t, n, [&](double) { return c; });
+    error.push_back(std::abs(d.response.bound()[0] - exact));
+  }
+  EXPECT_LT(error[2], 1e-4 * exact);
+  for (int i = 0; i < 2; ++i) EXPECT_NEAR(std::log2(error[i] / error[i + 1]), 2, 0.15);
+
+  Driver full(drug, one_cell());
+  full.run(hour, 50, [](double) { return 10.0; });
+  EXPECT_LT(full.response.bound()[0], 1e-3);
+  EXPECT_NEAR(full.response.bound()[0], 1e-3, 1e-7);
+}
+
+TEST(DrugResponse, HostTakesUpButIsNotKilled) {
+  ExposedCells cells = one_cell();
+  cells.killed[0] = 0;
+  Driver d(doxorubicin(), cells);
+  d.run(2 * hour, 60, smooth);
+  EXPECT_EQ(d.response.hazard_cycling()[0], 0);
+  EXPECT_EQ(d.response.hazard_quiescent()[0], 0);
+  EXPECT_EQ(d.response.survival(0), 1);
+  EXPECT_GT(d.response.in_cells()[0], 0);
+  EXPECT_EQ(d.response.ledger().released_by_death, 0);
+}
+
+TEST(DrugResponse, WithoutCellsOnlyTheRecordsMove) {
+  ExposedCells cells = one_cell();
+  cells.density[0] = 0;
+  Driver d(doxorubicin(), cells);
+  d.run(2 * hour, 60, smooth);
+  EXPECT_EQ(d.response.in_cells()[0], 0);
+  EXPECT_EQ(d.response.ledger().taken_up, 0);
+  EXPECT_GT(d.response.area_free()[0], 0);
+}
+
+TEST(DrugResponse, WithoutUptakeTheFluidIsTheEffectSite) {
+  Drug drug = doxorubicin();
+  drug.uptake.maximum = 0;
+  Driver d(drug, one_cell());
+  d.run(2 * hour, 8, [](double) { return 1.4e-4; });
+  EXPECT_NEAR(d.response.hazard_cycling()[0], 2 * 0.5 * 1.5, 1e-12);  // half the largest rate for two hours
+  EXPECT_EQ(d.response.in_cells()[0], 0);
+  EXPECT_NEAR(d.response.survival(0), 0.4 * std::exp(-1.5) + 0.6 * std::exp(-0.45), 1e-12);
+}
+
+TEST(DrugResponse, AreaAndPeakOfTheFreeConcentration) {
+  Driver line(doxorubicin(), one_cell());
+  line.run(1000, 3, [](double t) { return 1e-7 * t; });  // exact for a line
+  EXPECT_NEAR(line.response.area_free()[0], 0.5e-7 * 1e6, 1e-15);
+  EXPECT_NEAR(line.response.peak_free()[0], 1e-4, 1e-18);
+  Driver curve(doxorubicin(), one_cell());
+  curve.run(hour, 200, smooth);
+  const auto rise = [](double tau) { return tau * -std::expm1(-hour / tau); };
+  const double exact = 6e-4 * (rise(5400) - rise(1 / (1 / 900.0 + 1 / 5400.0)));
+  EXPECT_NEAR(curve.response.area_free()[0], exact, 1e-5 * exact);
+}
+
+TEST(DrugResponse, TimeAboveTheThresholdIsInterpolated) {
+  Driver d(doxorubicin(), one_cell());  // threshold 2e-4
+  const auto to = [&](double c, double dt) { d.step(0, dt, [=](double) { return c; }); };
+  to(1e-4, 10);
+  EXPECT_EQ(d.response.time_above()[0], 0);
+  to(5e-4, 10);  // crosses after a quarter of the step
+  EXPECT_NEAR(d.response.time_above()[0], 7.5, 1e-12);
+  to(3e-4, 4);
+  EXPECT_NEAR(d.response.time_above()[0], 11.5, 1e-12);
+  to(0, 9);  // and again after a third
+  EXPECT_NEAR(d.response.time_above()[0], 14.5, 1e-12);
+  to(0, 100);
+  EXPECT_NEAR(d.response.time_above()[0], 14.5, 1e-12);
+}
+
+TEST(DrugResponse, ARefusedStepLeavesNoTrace) {
+  Driver d(doxorubicin(), one_cell()), twin(doxorubicin(), one_cell());
+  d.step(0, 30, smooth);
+  twin.step(0, 30, smooth);
+  d.step(30, 300, smooth, false);
+  const auto a = d.response.states(), b = twin.response.states();
+  for (std::size_t s = 0; s < a.size(); ++s) EXPECT_EQ(*a[s].values, *b[s].values) << a[s].name;
+  EXPECT_EQ(d.response.ledger().taken_up, twin.response.ledger().taken_up);
+  d.step(30, 30, smooth);
+  twin.step(30, 30, smooth);
+  EXPECT_EQ(d.response.hazard_cycling(), twin.response.hazard_cycling());
+  EXPECT_EQ(d.response.in_cells(), twin.response.in_cells());
+}
+
+TEST(ReferenceHazard, AgreesWithAFineIntegration) {
+  for (const bool takes_up : {true, false}) {
+    Drug drug = doxorubicin();
+    if (!takes_up) drug.uptake.maximum = 0;
+    const PlasmaKinetics plasma(drug.plasma, drug.doses);
+    const auto unbound = [&](double t) { return drug.unbound(plasma.concentration(t)); };
+    Fine exact;
+    double from = 0;
+    for (const double to : {0.25 * hour, 0.75 * hour, 1.25 * hour, 8 * hour}) {
+      exact = integrate(drug, exact, from, to, 8000, unbound);
+      from = to;
+    }
+    const auto found = reference_hazard(drug, plasma, 8 * hour);
+    EXPECT_NEAR(found[0], exact.hazard, 1e-7 * exact.hazard) << takes_up;
+    EXPECT_NEAR(found[1], 0.3 * exact.hazard, 1e-7 * exact.hazard);
+  }
+}
+
+TEST(ReferenceHazard, OfABolusWithinTheRun) {
+  Drug drug = doxorubicin();
+  drug.doses = {{0.5 * hour, 0, 2e-4}};
+  const PlasmaKinetics plasma(drug.plasma, drug.doses);
+  const Fine exact =
+      integrate(drug, {}, 0.5 * hour, 2 * hour, 8000, [&](double t) { return drug.unbound(plasma.concentration(t)); });
+  EXPECT_NEAR(reference_hazard(drug, plasma, 2 * hour)[0], exact.hazard, 1e-6 * exact.hazard);
+  EXPECT_EQ(reference_hazard(drug, plasma, 0.4 * hour)[0], 0);
+}
+
+TEST(ReferenceHazard, IsThatOfAResponseInUnboundPlasma) {
+  const Drug drug = doxorubicin();
+  const PlasmaKinetics plasma(drug.plasma, drug.doses);
+  Driver d(drug, one_cell());
+  d.run(3 * hour, 3 * 1800, [&](double t) { return drug.unbound(plasma.concentration(t)); });
+  const auto reference = reference_hazard(drug, plasma, 3 * hour);
+  EXPECT_NEAR(d.response.hazard_cycling()[0], reference[0], 2e-6 * reference[0]);
+  EXPECT_NEAR(d.response.hazard_quiescent()[0], reference[1], 2e-6 * reference[1]);
+}
+
+}  // namespace
+}  // namespace sanctuary
