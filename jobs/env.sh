@@ -3,6 +3,12 @@
 # In a batch job nothing about Open MPI is touched: there the scheduler and the site decide.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # a rank per core; threaded BLAS would only fight over them
 
+if [ ! -w "${HOME:-/nonexistent}" ]; then  # service accounts: caches go beside the builds
+  caches="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cache"
+  export CCACHE_DIR="${CCACHE_DIR:-$caches/ccache}" MPLCONFIGDIR="${MPLCONFIGDIR:-$caches/matplotlib}"
+  unset caches
+fi
+
 if [ -z "${SLURM_JOB_ID:-}" ]; then
   if [ "$(id -u)" = 0 ]; then  # containers and CI
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -96,8 +96,8 @@ bool TransportSolver::solve_stage(int number, double time, double dt, LocalReact
     for (std::size_t p = 0; p < pieces_.size(); ++p) rhs[nodes + p] = pieces_[p].volume * rate * star[nodes + p];
   }
 
-  const double level = std::max(
-      {rms(stage.cells.get()), 1e-3 * std::abs(inlet(time)), 1e-3 * std::abs(outside(time)), 1e-9 * scale});
+  const double level =
+      std::max({rms(stage.cells.get()), 1e-3 * std::abs(inlet(time)), 1e-3 * std::abs(outside(time)), 1e-9 * scale});
   double unit = 0;
   for (int newton = 0; newton < 20; ++newton) {
     if (reaction) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh PRESET [TARGET...]: configures a preset of CMakePresets.json and builds it on all cores. Quiet unless it fails.
+# build.sh PRESET [TARGET...]: configures a preset of CMakePresets.json and builds it on all cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . jobs/env.sh
@@ -7,11 +7,9 @@ preset=$1
 shift
 directory=build/$preset
 mkdir -p "$directory"
-# A user without a home directory has no place for the compiler cache.
-if [ ! -w "${HOME:-/nonexistent}" ]; then export CCACHE_DIR="${CCACHE_DIR:-$PWD/build/ccache}"; fi
 
 # A source tree that was moved leaves a configuration that points elsewhere.
-if [ -f "$directory/CMakeCache.txt" ] && ! grep -qx "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$directory/CMakeCache.txt"; then
+if [ -f "$directory/CMakeCache.txt" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$directory/CMakeCache.txt"; then
   rm -rf "$directory/CMakeCache.txt" "$directory/CMakeFiles"
 fi
 if ! cmake --preset "$preset" >"$directory/configure.log" 2>&1 </dev/null; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds a release, simulates the quickstart patient on 2 ranks, writes its report and prints
-# what was found. Run it again at any time: an interrupted simulation goes on where it stopped.
+# Installs what is missing, builds a release, simulates the quickstart patient on 2 ranks, prints what was found and
+# writes its report. Run it again at any time: an interrupted simulation goes on where it stopped.
 set -euo pipefail
 
 deck=decks/patient/quickstart.ini
@@ -31,9 +31,7 @@ Where to look
   $out/report.html    the report: open it in a browser
   $out/run.xdmf       fields and vessels, for ParaView
   $out/run.h5         everything, for h5py
-  $out/summary.json   the scalar outcomes
+  $out/summary.json   the scalar outcomes, the main ones printed above
   $deck   what was asked for: copy it, change it, and run
       build/release/sanctuary simulate MY_DECK.ini -o out/MY_RUN
-
 END
-/usr/bin/python3 jobs/local/found.py "$out/summary.json"

@@ -235,13 +235,14 @@ void FlowSolver::sweep(BloodFlow& state) const {
   state.haematocrit.assign(pieces, 0.0);
   state.protein.assign(pieces, 0.0);
   state.plasma.assign(pieces, 0.0);
+  state.red_inflow.assign(nodes, 0.0);
   std::vector<std::size_t> out;
   std::vector<double> out_flow, out_diameter, out_haematocrit;
   for (const long n : order) {
-    double red_cells = 0, plasma = 0, protein = 0, feeding = 0, width = 0;
+    double red_cells = 0, plasma = 0, protein = 0, feeding = 0, width = 0, from_outside = 0;
     if (state.inflow[at(n)] > 0) {
       const double stated = network_->boundary_haematocrit[at(n)];
-      red_cells = state.inflow[at(n)] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
+      red_cells = from_outside = state.inflow[at(n)] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
       plasma = protein = state.inflow[at(n)] - red_cells;
     }
     out.clear();
@@ -260,6 +261,7 @@ void FlowSolver::sweep(BloodFlow& state) const {
       }
     }
     if (out.empty()) continue;
+    state.red_inflow[at(n)] = from_outside;
     double blood = state.inflow[at(n)] < 0 ? -state.inflow[at(n)] : 0.0;
     out_flow.clear();
     out_diameter.clear();
@@ -302,18 +304,12 @@ void FlowSolver::balance(BloodFlow& state) const {
   for (std::size_t n = 0; n < net.size(); ++n) {
     if (!(fixed_[n] && network_->boundary[n] == BoundaryKind::none))
       state.blood_imbalance = std::max(state.blood_imbalance, std::abs(net[n]));
-    if (state.inflow[n] > 0) {
-      const double stated = network_->boundary_haematocrit[n];
-      red_in += state.inflow[n] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
-    }
+    red_in += state.red_inflow[n];
   }
   // What arrives at a node must leave it: through a piece or, where blood leaves, through the boundary.
   for (std::size_t n = 0; n < net.size(); ++n) {
     double gain = red[n];
-    if (state.inflow[n] > 0) {
-      const double stated = network_->boundary_haematocrit[n];
-      gain += state.inflow[n] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
-    }
+    gain += state.red_inflow[n];
     if (state.inflow[n] >= 0) red_net = std::max(red_net, std::abs(gain));
   }
   state.blood_imbalance = in > 0 ? state.blood_imbalance / in : state.blood_imbalance;

@@ -30,6 +30,8 @@ struct BloodFlow {
   std::vector<double>
       protein;  ///< plasma protein flux of each piece over its concentration in the blood that enters [m^3/s]
   std::vector<double> plasma;  ///< plasma entering each piece [m^3/s]; 0 where no blood passes through
+  std::vector<double>
+      red_inflow;  ///< red cells entering at each node through the boundary; none where no vessel leads on [m^3/s]
   std::vector<double> inflow;  ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
   bool converged = false;
   bool oscillating = false;  ///< the haematocrit runs through a cycle: no steady state was found

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/comm.hpp"
@@ -105,6 +106,19 @@ void Patient::load_network() {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       box.origin[axis] = settings_.grid.origin[axis];
       box.size[axis] = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
+    }
+    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, driven = 0;
+    for (std::size_t n = 0; n < graph_.boundary.size(); ++n) {
+      if (graph_.boundary[n] == BoundaryKind::flow) driven = std::max(driven, std::abs(graph_.boundary_value[n]));
+      if (graph_.boundary[n] != BoundaryKind::pressure) continue;
+      lowest = std::min(lowest, graph_.boundary_value[n]);
+      highest = std::max(highest, graph_.boundary_value[n]);
+    }
+    if (!(highest > lowest) && driven == 0) {
+      throw InputError(name + ": no blood can flow: " +
+                       (highest == lowest ? "all boundary nodes have the same pressure"
+                                          : "no node has a boundary pressure or flow") +
+                       "; give inlets a higher pressure than outlets");
     }
     const Diagnosis found = diagnose(graph_, box);
     if (graph_.segments() == 0) throw InputError(name + ": the network has no segments");
@@ -234,6 +248,12 @@ void Patient::establish_baseline() {
         throw InputError(
             "no blood flows anywhere in the network (largest velocity " + std::to_string(largest * 1e6) +
             " um/s): its boundary nodes all have the same pressure; give inlets a higher pressure than outlets");
+      }
+      if (*std::max_element(fluid_.blood.red_cells.begin(), fluid_.blood.red_cells.end()) <= 0 &&
+          settings_.inlet_haematocrit > 0) {
+        throw InputError("filtration takes all the blood of the network (the anchor multiplies L_p by " +
+                         std::to_string(anchor_tumour_) +
+                         "): the network is too sparse for it; use a denser network or set vessel_wall.anchor = off");
       }
       if (fluid_.blood.oscillating) {
         notes_.push_back("blood flow runs through a cycle and has no steady state (largest change of a haematocrit " +
@@ -385,14 +405,14 @@ void Patient::set_up_drug() {
       const std::size_t n = at(embedded_->nodes()[i]);
       const double q = blood.inflow[n];
       if (q > 0) {
-        const double stated = cut_.boundary_haematocrit[n];
-        inflow[i] = dilution * q * (1 - (1 - k) * (std::isnan(stated) ? settings_.inlet_haematocrit : stated));
+        inflow[i] = dilution * (q - (1 - k) * blood.red_inflow[n]);
       } else if (q < 0) {
         outflow[i] = dilution * std::max(-q - (1 - k) * positive(red[n]), least_plasma * -q);
       }
     }
     transport_->set_network(std::move(pieces), std::move(inflow), std::move(outflow));
-    transport_->inlet = [this](double t) { return plasma_->concentration(t); };
+    // A bolus at the end of a step belongs to the next one.
+    transport_->inlet = [this](double t) { return plasma_->concentration(std::min(t, step_end_)); };
   }
   const double host_rate = wall_of(1.0).permeability * settings_.wall.host.surface_density / accessible;
   transport_->outside = [this, host_rate, unbound = drug.unbound_fraction](double t) {
@@ -432,6 +452,7 @@ void Patient::advance() {
   }
   const Stopwatch watch(*this, "drug transport and response");
   const double left = stop - time_;
+  step_end_ = std::nextafter(stop, 0.0);
   double dt = std::min({dt_, left, settings_.largest_step});
   // Two equal steps in place of a step and a splinter.
   if (dt < left && left < 1.8 * dt) dt = 0.5 * left;
@@ -535,7 +556,16 @@ std::vector<BalanceEntry> Patient::balance() const {
     double in = 0, out = 0;
     for (const double q : b.inflow) (q > 0 ? in : out) += std::abs(q);
     add({"blood", "network", 0, in, out + fluid_.filtration, 0, 0, 1e-9}, in);
-    all.push_back({"red cells", "network", 0, 0, 0, 0, b.red_cell_imbalance, 1e-9});
+    double red_in = 0, red_net = 0;
+    for (const double r : b.red_inflow) red_in += r;
+    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+      // What leaves through an outlet is what its pieces bring.
+      const auto [first, second] = cut_.piece_nodes[p];
+      const double red_cells = b.flow[p] >= 0 ? b.red_cells[p] : -b.red_cells[p];
+      if (b.inflow[at(second)] < 0) red_net += red_cells;
+      if (b.inflow[at(first)] < 0) red_net -= red_cells;
+    }
+    all.push_back({"red cells", "network", 0, red_in, red_net, 0, b.red_cell_imbalance, 1e-9});
   }
   all.push_back(
       {"fluid", "interstitium", 0, fluid_.filtration, fluid_.drained + fluid_.walls, 0, fluid_.imbalance, 1e-9});
@@ -564,8 +594,7 @@ std::vector<BalanceEntry> Patient::balance() const {
     add({name, "interstitium", l.cells_start, l.exchanged_in + l.walls_in,
          l.exchanged_out + l.walls_out + l.drained + into_cells + onto_sites, transport_->amount_in_cells()},
         l.exchanged_in + l.walls_in);
-    add({name, "cells", 0, r.taken_up - r.given_back, r.released_by_death, response_->amount_in_cells()},
-        r.taken_up - r.given_back);
+    add({name, "cells", 0, r.taken_up, r.given_back + r.released_by_death, response_->amount_in_cells()}, r.taken_up);
     add({name, "sites", 0, r.bound_in, r.bound_out, response_->amount_bound()}, r.bound_in);
   }
   return all;

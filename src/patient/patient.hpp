@@ -124,6 +124,7 @@ class Patient {
   double wall_permeability_ = 0, wall_reflection_ = 0, diffusivity_ = 0;
 
   double time_ = 0, dt_ = 0;
+  double step_end_ = 0;  // just before the next stop [s]
   long steps_ = 0, rejected_ = 0, newton_ = 0, linear_ = 0;
   double undershoot_ = 0;
   std::vector<double> series_time_;

@@ -1,6 +1,7 @@
 #include "patient/simulate.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -52,6 +53,17 @@ void check_same_run(const std::filesystem::path& directory, const std::string& v
                    "with -o, or remove this one");
 }
 
+/// Refuses a directory that cannot be made or written, before hours of work; makes nothing yet.
+void check_writable(const std::filesystem::path& directory) {
+  std::filesystem::path there = std::filesystem::absolute(directory);
+  std::error_code ignored;
+  while (!std::filesystem::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  const bool is_folder = std::filesystem::is_directory(there, ignored);
+  if (is_folder && ::access(there.c_str(), W_OK | X_OK) == 0) return;
+  throw IoError("cannot write to " + directory.string() + ": " + there.string() +
+                (is_folder ? " is not writable" : " is not a directory") + "; choose another directory with -o");
+}
+
 /// Refuses names of output.fields that this run does not have. Collective.
 void check_field_names(const Deck& deck, const Patient& patient) {
   std::vector<std::string> names{"all"};
@@ -85,6 +97,7 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   on_root(comm, [&] {
     state = run_state(options.directory);
     if (state != RunState::none) check_same_run(options.directory, values);
+    if (state != RunState::finished) check_writable(options.directory);
   });
   int shared = static_cast<int>(state);
   MPI_Bcast(&shared, 1, MPI_INT, 0, comm);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/comm.hpp"
 
@@ -162,9 +163,15 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   state.outer_iterations = state.linear_iterations = 0;
   bool settled = false;
   bool frozen = network_ && !state.blood.converged;  // no steady haematocrit: the resistances stay as they are
-  constexpr int most = 100;
+  constexpr int most = 200;
   constexpr double settled_at = 1e-10, haematocrit_settled_at = 4e-9;
-  constexpr double mixing = 0.7;  // of the new filtration: blood that thins upstream answers a round later
+  double mixing = 0.7;  // of the new filtration: blood that thins upstream answers a round later
+  double least_drift = std::numeric_limits<double>::infinity();
+  int without_progress = 0;
+  // Filtration grows in from a small part over the first rounds: all at once it could leave no blood to concentrate.
+  const bool grows = network_ && !given.protein_oncotic.empty();
+  double part = grows ? 0.05 : 1.0;
+  for (double& w : wall.conductance) w *= part;
   while (!settled && state.outer_iterations < most) {
     ++state.outer_iterations;
     const std::vector<double> conductance =
@@ -212,18 +219,32 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
       flow_->balance(blood);
       if (!given.protein_oncotic.empty()) {
         double total = 0, moved = 0;
+        const bool whole = part >= 1;
+        part = std::min(1.0, 1.6 * part);
         for (std::size_t p = 0; p < leak.size(); ++p) {
           total += std::abs(leak[p]);
-          if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p]) || given.conductance[p] <= 0) continue;
+          if (given.conductance[p] <= 0) continue;
+          if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p])) {
+            wall.conductance[p] = part * given.conductance[p];
+            wall.oncotic[p] = given.oncotic[p];
+            continue;
+          }
           const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];
-          const Filtration now = concentrating_filtration(given.conductance[p], difference, given.oncotic[p],
+          const Filtration now = concentrating_filtration(part * given.conductance[p], difference, given.oncotic[p],
                                                           given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
           moved = std::max(moved, std::abs(now.flow - leak[p]));
           const double target = leak[p] + mixing * (now.flow - leak[p]);
-          wall.conductance[p] = std::max(now.slope, 1e-6 * given.conductance[p]);
+          wall.conductance[p] = std::max(now.slope, 1e-6 * part * given.conductance[p]);
           wall.oncotic[p] = difference - target / wall.conductance[p];
         }
-        filtration_drift = total > 0 ? moved / total : 0.0;
+        filtration_drift = !whole ? 1.0 : total > 0 ? moved / total : 0.0;
+        if (whole && filtration_drift < 0.9 * least_drift) {
+          least_drift = filtration_drift;
+          without_progress = 0;
+        } else if (whole && ++without_progress >= 4) {
+          mixing = std::max(0.1, 0.7 * mixing);
+          without_progress = 0;
+        }
       }
       if (!frozen && filtration_drift > 1e-4) {
         drift = 1;  // filtration first: it must not pack the red cells while they settle
@@ -252,8 +273,10 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     settled = min_over(comm, settled ? 1 : 0) > 0;
   }
   if (!settled) {
-    throw NumericsError("blood flow and interstitial pressure did not settle in " + std::to_string(most) +
-                        " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) + ")");
+    throw NumericsError(
+        "blood flow and interstitial pressure did not settle in " + std::to_string(most) +
+        " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) +
+        "); filtration that rivals the blood flow does this: a denser network or vessel_wall.anchor = off helps");
   }
 
   state.discharge = FaceField(*grid_);
@@ -289,9 +312,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     for (std::size_t n = 0; n < state.blood.inflow.size(); ++n) {
       const double q = state.blood.inflow[n];
       if (q <= 0) continue;
-      const double stated = network_->network().boundary_haematocrit[n];
       reference += q;
-      state.plasma_inflow += q * (1 - (std::isnan(stated) ? flow_->laws().inlet_haematocrit : stated));
+      state.plasma_inflow += q - state.blood.red_inflow[n];
     }
   }
   state.imbalance = reference > 0 ? std::abs(state.filtration - state.drained - state.walls) / reference : 0.0;

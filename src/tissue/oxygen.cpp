@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/comm.hpp"
@@ -67,8 +68,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       if (!std::isnan(cut->boundary_po2[n])) inlet[n] = cut->boundary_po2[n];
       const double q = blood.inflow[n];
       if (q > 0) {
-        const double stated = cut->boundary_haematocrit[n];
-        node_in[n] = {q * (std::isnan(stated) ? flow_->laws().inlet_haematocrit : stated), q};
+        node_in[n] = {blood.red_inflow[n], q};
         scale = std::max(scale, inlet[n]);
       } else if (q < 0) {
         node_out[n] = {std::max(red[n], 0.0), -q};
@@ -246,18 +246,35 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       piece_delta = network_->gather_pieces(net_delta.get());
     }
     petsc(VecCopy(state.cells.get(), start.get()));
-    for (double part = 1; part > 1e-3; part *= 0.5) {
+    const auto step_to = [&](double part) {
       petsc(VecWAXPY(state.cells.get(), part, delta.get(), start.get()));
       const auto moved = [&](double value, double change) {
         return std::clamp(value + part * change, 0.1 * value, std::max(scale, value));
       };
-      for (std::size_t n = 0; n < node_delta.size(); ++n) state.node_pressure[n] = moved(node_start[n], node_delta[n]);
-      for (std::size_t p = 0; p < piece_delta.size(); ++p)
+      for (std::size_t n = 0; n < node_delta.size(); ++n) {
+        state.node_pressure[n] = moved(node_start[n], node_delta[n]);
+      }
+      for (std::size_t p = 0; p < piece_delta.size(); ++p) {
         state.piece_pressure[p] = moved(piece_start[p], piece_delta[p]);
-      if (state.residual < 1e-6) break;  // near the solution rounding, not overshoot, decides the norm
-      evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, false, false);
-      if (imbalance() <= (1 - 0.1 * part) * before) break;
+      }
+    };
+    if (state.residual < 1e-6) {  // near the solution rounding, not overshoot, decides the norm
+      step_to(1);
+      continue;
     }
+    double best_part = 1, least = std::numeric_limits<double>::infinity();
+    for (double part = 1; part > 0.1; part *= 0.5) {
+      step_to(part);
+      evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, false, false);
+      const double now = imbalance();
+      if (now < least) {
+        least = now;
+        best_part = part;
+      }
+      if (now <= (1 - 0.1 * part) * before) break;
+    }
+    // Where no part of the step lowers it (a bound stands in the way) the best of them is taken all the same.
+    step_to(best_part);
   }
   if (!converged) {
     throw NumericsError("oxygen: Newton's method did not converge in " + std::to_string(most) +

@@ -35,7 +35,8 @@ std::vector<double> natural(const Grid& grid, Vec values) {
   return natural(grid, {access.data(), access.data() + grid.local_cells()});
 }
 
-void expect_same(const std::vector<double>& ours, const std::vector<double>& alone, double tolerance, const char* what) {
+void expect_same(const std::vector<double>& ours, const std::vector<double>& alone, double tolerance,
+                 const char* what) {
   ASSERT_EQ(ours.size(), alone.size()) << what;
   double largest = 0, difference = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
@@ -147,8 +148,11 @@ struct Piece {
   }
   static BloodLaws laws() {
     BloodLaws result;
-    result.viscosity = [](double diameter, double haematocrit) { return apparent_viscosity(Rheology{}, diameter, haematocrit); };
-    result.split = [](double haematocrit, double diameter, std::span<const double> flows, std::span<const double> diameters,
+    result.viscosity = [](double diameter, double haematocrit) {
+      return apparent_viscosity(Rheology{}, diameter, haematocrit);
+    };
+    result.split = [](double haematocrit, double diameter, std::span<const double> flows,
+                      std::span<const double> diameters,
                       std::span<double> out) { split_red_cells({}, haematocrit, diameter, flows, diameters, out); };
     return result;
   }
@@ -216,7 +220,8 @@ TEST(SolversMpi, FlowPressureOxygenAndSoluteAreTheSameOnAnyNumberOfRanks) {
   expect_same(ours.fluid.blood.flow, alone.fluid.blood.flow, 1e-10, "blood flow");
   expect_same(ours.fluid.blood.leak, alone.fluid.blood.leak, 1e-9, "leak");
   expect_same(ours.fluid.blood.haematocrit, alone.fluid.blood.haematocrit, 1e-9, "haematocrit");
-  expect_same(cells(ours, ours.fluid.pressure.get()), cells(alone, alone.fluid.pressure.get()), 1e-10, "interstitial pressure");
+  expect_same(cells(ours, ours.fluid.pressure.get()), cells(alone, alone.fluid.pressure.get()), 1e-10,
+              "interstitial pressure");
   expect_same(natural(ours.grid, ours.fluid.lymph), natural(alone.grid, alone.fluid.lymph), 1e-9, "lymph");
   expect_same({ours.fluid.filtration, ours.fluid.drained, ours.fluid.walls},
               {alone.fluid.filtration, alone.fluid.drained, alone.fluid.walls}, 1e-9, "fluid that moved");
@@ -225,8 +230,8 @@ TEST(SolversMpi, FlowPressureOxygenAndSoluteAreTheSameOnAnyNumberOfRanks) {
   expect_same(ours.oxygen.node_pressure, alone.oxygen.node_pressure, 1e-10, "pO2 of the blood");
   EXPECT_LE(ours.oxygen.imbalance, 1e-9);
   expect_same(cells(ours, ours.transport.cells()), cells(alone, alone.transport.cells()), 1e-9, "solute in the tissue");
-  expect_same(ours.embedded.gather_pieces(ours.transport.network()), alone.embedded.gather_pieces(alone.transport.network()), 1e-9,
-              "solute in the blood");
+  expect_same(ours.embedded.gather_pieces(ours.transport.network()),
+              alone.embedded.gather_pieces(alone.transport.network()), 1e-9, "solute in the blood");
   const TransportLedger &a = ours.transport.ledger(), &b = alone.transport.ledger();
   expect_same({a.blood_in, a.blood_out, a.exchanged_in, a.walls_out, a.drained},
               {b.blood_in, b.blood_out, b.exchanged_in, b.walls_out, b.drained}, 1e-9, "solute that moved");

@@ -48,13 +48,16 @@ TEST(SetConvection, CarriesFromTheEndTheFlowComesFrom) {
   EXPECT_EQ(p.upstream, -1);
 }
 
-TEST(SetConvection, KeepsTheShareFromUpstreamPositiveUnderStrongExchange) {
-  for (const double to : {1e-3, 1.0, 50.0, 1e6}) {
-    PieceCoefficients p;
-    p.to_tissue = to;
-    set_convection(2, 1, p);
-    EXPECT_GE(p.weight, 0);
-    EXPECT_LE(p.weight * to, 2 * (1 + 1e-15)) << to;
+TEST(SetConvection, TakesNoMoreFromUpstreamThanEnters) {
+  for (const double out : {0.01, 1.0, 2.0, 9.0}) {  // strong filtration to strong reabsorption
+    for (const double to : {1e-3, 1.0, 50.0, 1e6}) {
+      PieceCoefficients p;
+      p.to_tissue = to;
+      set_convection(2, out, p);
+      EXPECT_GE(p.weight, 0);
+      EXPECT_LE(p.weight, 1);
+      EXPECT_LE(p.weight * to, 2 * (1 + 1e-15)) << to << " " << out;
+    }
   }
 }
 

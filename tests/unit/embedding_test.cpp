@@ -36,7 +36,8 @@ std::array<double, 3> middle(const CutNetwork& cut, std::size_t p) {
 
 TEST(Embedding, PiecesKeepTheLengthAndLieInTheirCells) {
   VesselGraph graph = random_graph(200, 1);
-  for (std::size_t s = 0; s < graph.length.size(); ++s) graph.length[s] *= 1 + 0.01 * static_cast<double>(s);  // tortuous
+  for (std::size_t s = 0; s < graph.length.size(); ++s)
+    graph.length[s] *= 1 + 0.01 * static_cast<double>(s);  // tortuous
   const CutNetwork cut = cut_at_faces(graph, spec);
   std::vector<double> length(graph.segment.size(), 0.0);
   std::vector<long> at(graph.segment.size());
@@ -48,7 +49,8 @@ TEST(Embedding, PiecesKeepTheLengthAndLieInTheirCells) {
     at[s] = cut.piece_nodes[p][1];
     for (const long n : cut.piece_nodes[p]) {
       for (std::size_t axis = 0; axis < 3; ++axis) {
-        const double x = (cut.node_position[static_cast<std::size_t>(n)][axis] - spec.origin[axis]) / spec.spacing[axis];
+        const double x =
+            (cut.node_position[static_cast<std::size_t>(n)][axis] - spec.origin[axis]) / spec.spacing[axis];
         EXPECT_GE(x, static_cast<double>(cut.piece_cell[p][axis]) - 1e-6);
         EXPECT_LE(x, static_cast<double>(cut.piece_cell[p][axis]) + 1 + 1e-6);
       }
@@ -105,7 +107,8 @@ TEST(Embedding, VesselsOnFacesEdgesAndWallsBelongToOneCell) {
 TEST(Embedding, AVesselThroughCornersOfCellsHasNoSplinters) {
   VesselGraph graph;
   graph.add_node(inside(0, 0, 0), 1);
-  graph.add_node({spec.origin[0] + 6e-5, spec.origin[1] + 12e-5, spec.origin[2] + 9e-5}, 2);  // one cell each way per step
+  graph.add_node({spec.origin[0] + 6e-5, spec.origin[1] + 12e-5, spec.origin[2] + 9e-5},
+                 2);  // one cell each way per step
   graph.add_segment(0, 1, 3e-6, 1);
   const CutNetwork cut = cut_at_faces(graph, spec);
   ASSERT_EQ(cut.pieces(), 6U);

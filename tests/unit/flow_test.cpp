@@ -18,9 +18,13 @@ constexpr double mmhg = 133.322387415;
 
 BloodLaws laws(const SplitLaw& split = {}) {
   BloodLaws result;
-  result.viscosity = [](double diameter, double haematocrit) { return apparent_viscosity(Rheology{}, diameter, haematocrit); };
-  result.split = [split](double haematocrit, double diameter, std::span<const double> flow, std::span<const double> diameters,
-                         std::span<double> out) { split_red_cells(split, haematocrit, diameter, flow, diameters, out); };
+  result.viscosity = [](double diameter, double haematocrit) {
+    return apparent_viscosity(Rheology{}, diameter, haematocrit);
+  };
+  result.split = [split](double haematocrit, double diameter, std::span<const double> flow,
+                         std::span<const double> diameters, std::span<double> out) {
+    split_red_cells(split, haematocrit, diameter, flow, diameters, out);
+  };
   result.inlet_haematocrit = 0.45;
   return result;
 }
@@ -42,7 +46,8 @@ VesselGraph random_network(long n, std::uint64_t seed) {
   std::uint64_t next = 0;
   for (long j = 0; j < n; ++j) {
     for (long i = 0; i < n; ++i) {
-      graph.add_node({50e-6 * (static_cast<double>(i) + 0.6 * draws.uniform(next)), 50e-6 * static_cast<double>(j), 0}, j * n + i);
+      graph.add_node({50e-6 * (static_cast<double>(i) + 0.6 * draws.uniform(next)), 50e-6 * static_cast<double>(j), 0},
+                     j * n + i);
       ++next;
     }
   }
@@ -59,7 +64,8 @@ VesselGraph random_network(long n, std::uint64_t seed) {
     }
   }
   for (long j = 0; j < n; ++j) {
-    graph.set_boundary(j * n, BoundaryKind::pressure, 40 * mmhg, 0.3 + 0.2 * draws.uniform(next + static_cast<std::uint64_t>(j)));
+    graph.set_boundary(j * n, BoundaryKind::pressure, 40 * mmhg,
+                       0.3 + 0.2 * draws.uniform(next + static_cast<std::uint64_t>(j)));
     graph.set_boundary(j * n + n - 1, BoundaryKind::pressure, 15 * mmhg);
   }
   return graph;
@@ -119,7 +125,8 @@ TEST(Flow, AThousandSegmentsBalanceWhicheverWayTheyPoint) {  // A5
 
 VesselGraph diamond(double change) {
   VesselGraph graph;
-  for (const auto& x : {std::array<double, 3>{0, 0, 0}, {1e-4, 0, 0}, {2e-4, 1e-4, 0}, {2e-4, -1e-4, 0}, {3e-4, 0, 0}, {4e-4, 0, 0}}) {
+  for (const auto& x :
+       {std::array<double, 3>{0, 0, 0}, {1e-4, 0, 0}, {2e-4, 1e-4, 0}, {2e-4, -1e-4, 0}, {3e-4, 0, 0}, {4e-4, 0, 0}}) {
     graph.add_node(x, graph.nodes());
   }
   graph.add_segment(0, 1, 6e-6, 0);
@@ -149,7 +156,8 @@ TEST(Flow, ADiamondOfEqualArmsHasOneSolutionThatDoesNotJump) {  // A6
 
 TEST(Flow, PartsWithoutBoundaryStandStill) {
   VesselGraph graph = diamond(0);
-  const long a = graph.add_node({0, 5e-4, 0}, 100), b = graph.add_node({1e-4, 5e-4, 0}, 101), c = graph.add_node({2e-4, 5e-4, 0}, 102);
+  const long a = graph.add_node({0, 5e-4, 0}, 100), b = graph.add_node({1e-4, 5e-4, 0}, 101),
+             c = graph.add_node({2e-4, 5e-4, 0}, 102);
   graph.add_segment(a, b, 4e-6, 100);
   graph.add_segment(b, c, 4e-6, 101);
   const Solved solved(graph, laws());

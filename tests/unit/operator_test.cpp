@@ -44,7 +44,8 @@ struct Case {
   }
 };
 
-const std::vector<std::array<long, 3>> boxes{{1, 1, 1}, {1, 1, 7}, {1, 5, 1}, {6, 1, 1}, {3, 5, 7}, {2, 1, 4}, {8, 6, 4}};
+const std::vector<std::array<long, 3>> boxes{{1, 1, 1}, {1, 1, 7}, {1, 5, 1}, {6, 1, 1},
+                                             {3, 5, 7}, {2, 1, 4}, {8, 6, 4}};
 
 TEST(Bernoulli, IsItsFormulaAndKeepsDigitsNearZero) {
   EXPECT_EQ(bernoulli(0), 1.0);

@@ -190,6 +190,27 @@ TEST_F(PatientTest, WithoutDrugOrVesselsStillHasABaseline) {
   EXPECT_LT(r["oxygen_pressure_mean_mmHg"], 40);  // from the host alone
 }
 
+TEST_F(PatientTest, ALateBolusStartsFromNothing) {
+  Patient p(MPI_COMM_SELF,
+            settings_of(std::string(nodule) + doxorubicin, {{"drug.doxorubicin.start_times", "0.1 h, 0.2 h"},
+                                                            {"drug.doxorubicin.infusion_duration", "0 h"},
+                                                            {"patient.duration", "0.3 h"}}));
+  p.establish_baseline();
+  double before = -1, between = 0;
+  while (!p.finished()) {
+    p.advance();
+    p.check_balance();
+    const double free = p.series().at("doxorubicin_free_mean").values.back();
+    if (p.time() < 300) before = free;
+    if (p.time() <= 0.2 * 3600) between = free;
+  }
+  EXPECT_NEAR(before, 0, 1e-12);
+  EXPECT_GT(between, 1e-3);
+  EXPECT_GT(p.series().at("doxorubicin_free_mean").values.back(), between);
+  EXPECT_LT(p.findings().outcome.at("steps_rejected").get<double>(), 100);
+  for (const BalanceEntry& e : p.balance()) EXPECT_LT(e.error, 1e-9) << e.species << " in " << e.compartment;
+}
+
 TEST_F(PatientTest, TumourVolumeAndCellsAreThoseOfTheNodule) {
   const Treated& r = with_doxorubicin();
   const double volume = 4.0 / 3 * std::numbers::pi * std::pow(0.15, 3);

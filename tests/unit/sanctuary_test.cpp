@@ -40,14 +40,14 @@ struct Case {
 /// One cell of each kind, in the order of the names below, at L_ref = 4 and so a threshold of 1.
 Case one_of_each() {
   Case c;
-  c.add(1, 0.45, 0.045);           // delivery: too little drug here
-  c.add(0, 4, 0.4);                // protection: full drug on quiescent cells
-  c.add(0, 0.5, 0.05);             // both
-  c.add(0.95, 1.1, 0.11);          // joint: a little of each
-  c.add(0, 0.5, 2);                // rescued: under the threshold by drug and by state, and yet dead
-  c.add(1, 4, 0.4);                // no sanctuary
-  c.add(1, 0.1, 0.01, 0.049);      // outside the mask
-  c.add(0.9, 1.9, 1.9);            // killed, but not by twice the threshold
+  c.add(1, 0.45, 0.045);       // delivery: too little drug here
+  c.add(0, 4, 0.4);            // protection: full drug on quiescent cells
+  c.add(0, 0.5, 0.05);         // both
+  c.add(0.95, 1.1, 0.11);      // joint: a little of each
+  c.add(0, 0.5, 2);            // rescued: under the threshold by drug and by state, and yet dead
+  c.add(1, 4, 0.4);            // no sanctuary
+  c.add(1, 0.1, 0.01, 0.049);  // outside the mask
+  c.add(0.9, 1.9, 1.9);        // killed, but not by twice the threshold
   return c;
 }
 
@@ -109,9 +109,9 @@ TEST(Sanctuary, FourPartsSplitS1Exactly) {
 
 TEST(Sanctuary, RobustnessMovesTheThresholdOfS1) {
   const Sanctuary s = one_of_each().find();
-  EXPECT_NEAR(s.robustness[0].share, share({0, 1, 2}), 1e-15);           // under 0.5
+  EXPECT_NEAR(s.robustness[0].share, share({0, 1, 2}), 1e-15);  // under 0.5
   EXPECT_NEAR(s.robustness[1].share, s.s1.share, 1e-15);
-  EXPECT_NEAR(s.robustness[2].share, share({0, 1, 2, 3, 7}), 1e-15);     // under 2; the rescued cell stands at 2
+  EXPECT_NEAR(s.robustness[2].share, share({0, 1, 2, 3, 7}), 1e-15);  // under 2; the rescued cell stands at 2
 }
 
 TEST(Sanctuary, ThresholdIsHalfTheReferenceUpToOne) {

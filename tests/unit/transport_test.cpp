@@ -21,7 +21,8 @@ class Sink final : public LocalReaction {
 
  private:
   void begin_impl(double, double dt) override { dt_ = dt; }
-  void stage_impl(int number, std::span<const double> c, std::span<double> sink, std::span<double> derivative) override {
+  void stage_impl(int number, std::span<const double> c, std::span<double> sink,
+                  std::span<double> derivative) override {
     auto& stage = number == 1 ? first_ : second_;
     for (std::size_t i = 0; i < c.size(); ++i) {
       sink[i] = rate_ * c[i];
@@ -63,11 +64,13 @@ struct Bench {
     op.reset(Walls::all(WallKind::fixed));
     op.add_diffusion_and_convection(std::vector<double>(grid.local_cells(), accessible * 5e-11), flow);
     solver = std::make_unique<TransportSolver>(grid, embedded.get(), "transport_test_");
-    solver->set_cells(std::vector<double>(grid.local_cells(), accessible), op, std::vector<double>(grid.local_cells(), drained));
+    solver->set_cells(std::vector<double>(grid.local_cells(), accessible), op,
+                      std::vector<double>(grid.local_cells(), drained));
     std::vector<PieceCoefficients> pieces(cut.pieces());
     std::vector<double> in(cut.nodes(), 0.0), out(cut.nodes(), 0.0);
     for (std::size_t p = 0; p < pieces.size(); ++p) {
-      const double radius = graph.radius[static_cast<std::size_t>(cut.piece_segment[p])], section = pi * radius * radius;
+      const double radius = graph.radius[static_cast<std::size_t>(cut.piece_segment[p])],
+                   section = pi * radius * radius;
       pieces[p].to_tissue = pieces[p].from_tissue = 3e-6 * 2 * pi * radius * cut.piece_length[p];
       pieces[p].volume = section * cut.piece_length[p];
       pieces[p].diffusion = 1e-10 * section / (0.5 * cut.piece_length[p]);
@@ -124,7 +127,8 @@ TEST(Transport, IsOfSecondOrderInSpace) {  // u = 1 + e^{-t} cos(pi x), closed w
     for (int s = 0; s < 200; ++s) ASSERT_TRUE(solver.advance(s * 0.005, 0.005, nullptr).converged);
     double sum = 0;
     const auto c = values(solver.cells());
-    for (std::size_t i = 0; i < c.size(); ++i) sum += std::pow(c[i] - 1 - std::exp(-1.0) * std::cos(pi * grid.centre(i)[0]), 2);
+    for (std::size_t i = 0; i < c.size(); ++i)
+      sum += std::pow(c[i] - 1 - std::exp(-1.0) * std::cos(pi * grid.centre(i)[0]), 2);
     error.push_back(std::sqrt(sum / static_cast<double>(n)));
   }
   for (std::size_t i = 1; i < error.size(); ++i) EXPECT_NEAR(std::log2(error[i - 1] / error[i]), 2, 0.1);
@@ -150,13 +154,15 @@ TEST(Transport, ClosesTheBalanceOfEveryCompartment) {
   for (int s = 0; s < 20; ++s) ASSERT_TRUE(bench.solver->advance(s * 3, 3, &sink).converged);
   const TransportLedger& l = bench.solver->ledger();
   const double into_tissue = l.exchanged_in + l.walls_in;
-  EXPECT_NEAR(into_tissue - l.exchanged_out - l.walls_out - l.drained - l.reacted_in + l.reacted_out, bench.solver->amount_in_cells(),
-              1e-10 * into_tissue);
-  EXPECT_NEAR(l.blood_in - l.blood_out - l.exchanged_in + l.exchanged_out, bench.solver->amount_in_network(), 1e-10 * l.blood_in);
+  EXPECT_NEAR(into_tissue - l.exchanged_out - l.walls_out - l.drained - l.reacted_in + l.reacted_out,
+              bench.solver->amount_in_cells(), 1e-10 * into_tissue);
+  EXPECT_NEAR(l.blood_in - l.blood_out - l.exchanged_in + l.exchanged_out, bench.solver->amount_in_network(),
+              1e-10 * l.blood_in);
   double held = 0;
   for (const double x : sink.content()) held += x;
   EXPECT_NEAR(held * bench.grid.cell_volume(), l.reacted_in - l.reacted_out, 1e-10 * l.reacted_in);
-  for (const double part : {l.blood_in, l.blood_out, l.exchanged_in, l.walls_in, l.drained, l.reacted_in}) EXPECT_GT(part, 0);
+  for (const double part : {l.blood_in, l.blood_out, l.exchanged_in, l.walls_in, l.drained, l.reacted_in})
+    EXPECT_GT(part, 0);
 }
 
 TEST(Transport, KeepsAConstantConstant) {  // all that comes and goes carries the same
@@ -165,7 +171,8 @@ TEST(Transport, KeepsAConstantConstant) {  // all that comes and goes carries th
   petsc(VecSet(bench.solver->cells(), 0.7));
   petsc(VecSet(bench.solver->network(), 0.7));
   // Drainage takes fluid that the flow through the faces does not bring here.
-  bench.solver->set_cells(std::vector<double>(bench.grid.local_cells(), 0.3), bench.op, std::vector<double>(bench.grid.local_cells(), 0.0));
+  bench.solver->set_cells(std::vector<double>(bench.grid.local_cells(), 0.3), bench.op,
+                          std::vector<double>(bench.grid.local_cells(), 0.0));
   for (int s = 0; s < 5; ++s) ASSERT_TRUE(bench.solver->advance(s * 10, 10, nullptr).converged);
   for (const double c : values(bench.solver->cells())) EXPECT_NEAR(c, 0.7, 1e-10);
   for (const double c : values(bench.solver->network())) EXPECT_NEAR(c, 0.7, 1e-10);
@@ -177,7 +184,8 @@ TEST(Transport, StaysPositiveAndBoundedAtAnyPecletNumber) {
   std::fill(flow[0].begin(), flow[0].end(), 500 * um * bench.grid.face_area(0));  // cell Peclet number 330
   bench.op.reset(Walls::all(WallKind::fixed));
   bench.op.add_diffusion_and_convection(std::vector<double>(bench.grid.local_cells(), 0.3 * 5e-11), flow);
-  bench.solver->set_cells(std::vector<double>(bench.grid.local_cells(), 0.3), bench.op, std::vector<double>(bench.grid.local_cells(), 0.0));
+  bench.solver->set_cells(std::vector<double>(bench.grid.local_cells(), 0.3), bench.op,
+                          std::vector<double>(bench.grid.local_cells(), 0.0));
   bench.solver->outside = [](double) { return 1.0; };
   bench.solver->inlet = [](double) { return 0.0; };
   bench.solver->relative_tolerance = 1e-3;
@@ -226,7 +234,8 @@ TEST(Transport, ARefusedStepLeavesNoTrace) {
   Bench bench;
   Sink sink(bench.grid.local_cells(), 0.02);
   for (int s = 0; s < 3; ++s) ASSERT_TRUE(bench.solver->advance(s * 2, 2, &sink).converged);
-  const auto cells = values(bench.solver->cells()), network = values(bench.solver->network()), slope = values(bench.solver->slope());
+  const auto cells = values(bench.solver->cells()), network = values(bench.solver->network()),
+             slope = values(bench.solver->slope());
   const std::vector<double> content = sink.content();
   const TransportLedger ledger = bench.solver->ledger();
   bench.solver->relative_tolerance = 1e-12;
@@ -259,7 +268,8 @@ TEST(Transport, ARestartGoesOnAsIfNothingHadBeen) {
   }
   EXPECT_LE(distance(values(resumed.solver->cells()), values(straight.solver->cells())), 1e-11);
   EXPECT_LE(distance(values(resumed.solver->network()), values(straight.solver->network())), 1e-11);
-  EXPECT_NEAR(resumed.solver->ledger().exchanged_in, straight.solver->ledger().exchanged_in, 1e-11 * straight.solver->ledger().exchanged_in);
+  EXPECT_NEAR(resumed.solver->ledger().exchanged_in, straight.solver->ledger().exchanged_in,
+              1e-11 * straight.solver->ledger().exchanged_in);
   EXPECT_LE(distance(other.content(), sink.content()), 1e-11);
 }
 
