@@ -29,32 +29,54 @@ Sanctuary find_sanctuary(MPI_Comm comm, const SanctuaryInput& input) {
   const std::size_t cells = input.viable_density.size();
   result.log_kill.assign(cells, 0.0);
   result.label.assign(cells, -1);
-  // Sums of volume and viable cells: s1 s2 s4 delivery protection both joint rescued mask half once twice.
-  constexpr std::size_t parts = 12;
-  std::array<double, 2 * parts> sums{};
+  const double theta = result.threshold;
   double all_viable = 0;
   for (std::size_t c = 0; c < cells; ++c) {
     all_viable += input.viable_density[c];
     if (input.viable_fraction[c] < input.viable_mask) continue;
-    const double local = log_kill(input.cycling_share[c], input.hazard_cycling[c], input.hazard_quiescent[c]);
     const double exposed = log_kill(reference_share, input.hazard_cycling[c], input.hazard_quiescent[c]);
     const double protected_ = log_kill(input.cycling_share[c], input.reference_hazard[0], input.reference_hazard[1]);
-    const double theta = result.threshold;
-    const bool s1 = local < theta, s2 = exposed < theta, s4 = protected_ < theta;
-    result.log_kill[c] = local;
-    result.label[c] = (s1 ? 1 : 0) + (s2 ? 2 : 0) + (s4 ? 4 : 0);
+    result.log_kill[c] = log_kill(input.cycling_share[c], input.hazard_cycling[c], input.hazard_quiescent[c]);
+    result.label[c] = (result.log_kill[c] < theta ? 1 : 0) + (exposed < theta ? 2 : 0) + (protected_ < theta ? 4 : 0);
+  }
+
+  // Regions too small to count leave the label; what was S1 in them is kept apart.
+  const std::vector<int> found = result.label;
+  if (input.box.cells[0] > 0 && result.direct_effect) {
+    const auto least = static_cast<long>(std::ceil(input.least_region / input.cell_volume * (1 - 1e-12)));
+    std::vector<char> marked(cells);
+    for (const int bit : {1, 2, 4}) {
+      for (std::size_t c = 0; c < cells; ++c) marked[c] = found[c] > 0 && (found[c] & bit) != 0;
+      const Regions regions = find_regions(comm, input.box, marked, least);
+      for (std::size_t c = 0; c < cells; ++c) {
+        if (marked[c] && !regions.kept[c]) result.label[c] -= bit;
+      }
+      if (bit != 1) continue;
+      result.regions = regions.count;
+      result.largest_region = static_cast<double>(regions.largest) * input.cell_volume;
+    }
+  }
+
+  // Sums of volume and viable cells: s1 s2 s4 delivery protection both joint rescued mask half once twice dropped. The
+  // split of S1 asks for delivery and protection at each cell, however small the regions of these two.
+  constexpr std::size_t parts = 13;
+  std::array<double, 2 * parts> sums{};
+  for (std::size_t c = 0; c < cells; ++c) {
+    if (found[c] < 0) continue;
+    const bool s1 = result.label[c] & 1, was_s1 = found[c] & 1, s2 = found[c] & 2, s4 = found[c] & 4;
     const std::array<bool, parts> in{s1,
-                                     s2,
-                                     s4,
+                                     (result.label[c] & 2) != 0,
+                                     (result.label[c] & 4) != 0,
                                      s1 && s2 && !s4,
                                      s1 && s4 && !s2,
                                      s1 && s2 && s4,
                                      s1 && !s2 && !s4,
-                                     !s1 && (s2 || s4),
+                                     !was_s1 && (s2 || s4),
                                      true,
-                                     local < 0.5 * theta,
-                                     s1,
-                                     local < 2 * theta};
+                                     result.log_kill[c] < 0.5 * theta,
+                                     was_s1,
+                                     result.log_kill[c] < 2 * theta,
+                                     was_s1 && !s1};
     for (std::size_t p = 0; p < parts; ++p) {
       if (!in[p]) continue;
       sums[2 * p] += input.cell_volume;
@@ -77,6 +99,7 @@ Sanctuary find_sanctuary(MPI_Comm comm, const SanctuaryInput& input) {
   result.joint = part(6);
   result.rescued = part(7);
   result.robustness = {part(9), part(10), part(11)};
+  result.dropped = part(12);
   return result;
 }
 

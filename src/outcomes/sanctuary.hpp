@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "outcomes/regions.hpp"
+
 namespace sanctuary {
 
 /// Hazards and shares from which the sanctuaries of one drug and cycle are found (docs/model.md). Per owned cell of the
@@ -16,6 +18,8 @@ struct SanctuaryInput {
   std::span<const double> viable_fraction;                   ///< volume fraction of viable tumour at cycle start
   std::array<double, 2> reference_hazard{};                  ///< of the reference exposure (unbound plasma)
   double reference_cycling_share = 0;                        ///< of the reference cell
+  CellBox box = {};              ///< where the cells lie; all zero: regions are not looked for
+  double least_region = 0;  ///< regions under this volume are dropped [m^3]
   double viable_mask = 0.05;
   double cell_volume = 0;  ///< of a cell of the grid [m^3]
 };
@@ -37,6 +41,9 @@ struct Sanctuary {
   Part rescued;                            ///< S2 or S4 without S1
   Part mask;                               ///< all that counts
   std::array<Part, 3> robustness;          ///< S1 at half, once and twice the threshold
+  Part dropped;                            ///< S1 in regions too small to count
+  long regions = 0;                        ///< connected regions of S1 that count
+  double largest_region = 0;               ///< volume of the largest [m^3]
   std::vector<double> log_kill;            ///< L_loc of each owned cell (0 outside the mask)
   std::vector<int> label;                  ///< 1 (S1) + 2 (S2) + 4 (S4); -1 outside the mask
 };

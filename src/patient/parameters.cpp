@@ -33,7 +33,8 @@ const Catalogue& program_catalogue() {
          &mechanisms::intravascular_depletion, &mechanisms::oxygen, &mechanisms::cellular_uptake,
          &mechanisms::matrix_binding, &mechanisms::quiescence});
     add({&output::times, &output::fields, &output::double_precision, &output::checkpoint_interval});
-    add({&outcomes::rim_width, &outcomes::perfusion_velocity, &outcomes::viable_mask, &outcomes::histogram_bins});
+    add({&outcomes::rim_width, &outcomes::perfusion_velocity, &outcomes::viable_mask, &outcomes::smallest_region,
+         &outcomes::histogram_bins});
     return list;
   }();
   return all;

@@ -281,6 +281,13 @@ inline constexpr Parameter viable_mask{
     .range = {0, 1},
     .meaning = "Volume fraction of viable tumour above which a cell of the grid counts",
     .source = "choice: definition of a sanctuary"};
+inline constexpr Parameter smallest_region{
+    .key = "outcomes.smallest_region",
+    .unit = "um",
+    .value = 50,
+    .range = {0, 1e4},
+    .meaning = "Edge of the cube below whose volume a region of a sanctuary is dropped",
+    .source = "choice: definition of a sanctuary"};
 inline constexpr Parameter histogram_bins{.key = "outcomes.histogram_bins",
                                           .kind = Kind::integer,
                                           .value = 50,

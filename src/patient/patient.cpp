@@ -735,6 +735,8 @@ Sanctuary Patient::sanctuary() const {
   input.reference_cycling_share = cycling_fraction(settings_.cycling, 60 * mmhg);
   input.viable_mask = settings_.viable_mask;
   input.cell_volume = grid_.cell_volume();
+  input.box = {grid_.start(), grid_.size(), settings_.grid.cells};
+  input.least_region = std::pow(settings_.smallest_region, 3);
   return find_sanctuary(comm_, input);
 }
 
@@ -842,6 +844,9 @@ Patient::Findings Patient::findings() const {
                 {"both", part(s.both)},
                 {"joint", part(s.joint)},
                 {"rescued", part(s.rescued)},
+                {"dropped", part(s.dropped)},
+                {"regions", s.regions},
+                {"largest_region_mm3", s.largest_region * 1e9},
                 {"delivery_share", s.delivery.share},
                 {"protection_share", s.protection.share},
                 {"both_share", s.both.share},

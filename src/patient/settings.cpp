@@ -167,6 +167,7 @@ PatientSettings patient_settings(const Deck& deck) {
   s.rim_width = deck.number(outcomes::rim_width);
   s.perfusion_velocity = deck.number(outcomes::perfusion_velocity);
   s.viable_mask = deck.number(outcomes::viable_mask);
+  s.smallest_region = deck.number(outcomes::smallest_region);
   s.histogram_bins = static_cast<int>(deck.integer(outcomes::histogram_bins));
   return s;
 }

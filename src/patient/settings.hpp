@@ -61,7 +61,7 @@ struct PatientSettings {
   std::vector<std::string> output_fields;
   bool double_precision = false;
   double checkpoint_interval = 0;
-  double rim_width = 0, perfusion_velocity = 0, viable_mask = 0;
+  double rim_width = 0, perfusion_velocity = 0, viable_mask = 0, smallest_region = 0;
   int histogram_bins = 0;
 };
 

@@ -1,0 +1,27 @@
+#pragma once
+#include <mpi.h>
+
+#include <array>
+#include <vector>
+
+namespace sanctuary {
+
+/// Where the cells of a rank lie in the grid; x runs fastest.
+struct CellBox {
+  std::array<long, 3> start{}, size{}, cells{};
+};
+
+/// Connected regions of a set of cells.
+struct Regions {
+  long count = 0;          ///< regions that were kept
+  long largest = 0;        ///< cells of the largest
+  long dropped = 0;        ///< regions that were dropped
+  long dropped_cells = 0;  ///< cells in them
+  std::vector<char> kept;  ///< of the owned cells: in a region that was kept
+};
+
+/// Finds the regions (26 neighbours) of the marked cells and drops those with fewer than `least` cells. Every rank
+/// holds one byte per cell of the whole grid while this runs. The same on any number of ranks. Collective.
+[[nodiscard]] Regions find_regions(MPI_Comm comm, const CellBox& box, const std::vector<char>& marked, long least);
+
+}  // namespace sanctuary
