@@ -18,7 +18,7 @@ struct SanctuaryInput {
   std::span<const double> viable_fraction;                   ///< volume fraction of viable tumour at cycle start
   std::array<double, 2> reference_hazard{};                  ///< of the reference exposure (unbound plasma)
   double reference_cycling_share = 0;                        ///< of the reference cell
-  CellBox box = {};              ///< where the cells lie; all zero: regions are not looked for
+  CellBox box = {};         ///< where the cells lie; all zero: regions are not looked for
   double least_region = 0;  ///< regions under this volume are dropped [m^3]
   double viable_mask = 0.05;
   double cell_volume = 0;  ///< of a cell of the grid [m^3]

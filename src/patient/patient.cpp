@@ -796,7 +796,7 @@ Patient::Findings Patient::findings() const {
     for (const double q : b.inflow) inflow += positive(q);
     o["vessel_length_density_mm_mm3"] = volume > 0 ? length / volume * 1e-6 : 0.0;
     o["perfused_fraction"] = length > 0 ? perfused / length : 0.0;
-    o["blood_inflow_nl_min"] = inflow * nl_per_min;
+    o["blood_inflow_nl_per_min"] = inflow * nl_per_min;
     o["blood_flow_converged"] = b.converged;
     o["filtration_net_ml_h_g"] =
         fluid_.filtration / (static_cast<double>(grid_.global_cells()) * grid_.cell_volume()) * hour;
