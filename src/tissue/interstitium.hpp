@@ -25,8 +25,8 @@ struct FluidWall {
   std::vector<double> protein_oncotic = {};
 };
 
-/// Oncotic pressure of plasma over that at a relative protein concentration of 1 (Landis & Pappenheimer 1963 at 6
-/// g/dl).
+/// Oncotic pressure of plasma over that at a relative protein concentration of 1: cubic of Landis & Pappenheimer 1963
+/// at 6 g/dl (coefficients not checked against the paper).
 [[nodiscard]] double relative_oncotic_pressure(double protein);
 
 /// Filtration of a piece [m^3/s] and its slope to the pressure difference, with the proteins of its plasma concentrated
