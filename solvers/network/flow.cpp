@@ -47,6 +47,17 @@ std::vector<double> least_squares(const std::deque<std::vector<double>>& columns
 
 }  // namespace
 
+std::vector<double> BloodFlow::red_cells_arriving(const CutNetwork& network) const {
+  std::vector<double> net(network.nodes(), 0.0);
+  for (std::size_t p = 0; p < network.pieces(); ++p) {
+    const auto [first, second] = network.piece_nodes[p];
+    const double forward = flow[p] >= 0 ? red_cells[p] : -red_cells[p];
+    net[at(first)] -= forward;
+    net[at(second)] += forward;
+  }
+  return net;
+}
+
 FlowSolver::FlowSolver(const CutNetwork& network, std::vector<double> radius, BloodLaws laws)
     : network_(&network), radius_(std::move(radius)), laws_(std::move(laws)) {
   const std::size_t nodes = network.nodes(), pieces = network.pieces();
@@ -392,8 +403,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
       used[p] = std::clamp(next, 0.0, 0.95);
     }
   }
-  const bool settled = state.converged;
-  if (!settled) {
+  if (!state.converged) {
     const std::vector<double> g = conductance(best);
     solve_pressure(g, state);
     flows_from_pressure(g, state);

@@ -39,6 +39,8 @@ struct BloodFlow {
   double change = 0;              ///< largest change of a haematocrit in the last iteration (weighted_change)
   double blood_imbalance = 0;     ///< largest imbalance at a node over the boundary inflow
   double red_cell_imbalance = 0;  ///< boundary red cells in minus out, over in
+  /// Red cells that the pieces bring to each node less those they take from it [m^3/s].
+  [[nodiscard]] std::vector<double> red_cells_arriving(const CutNetwork& network) const;
   /// Flow at the first (0) and the second (1) end of a piece, positive from first to second.
   [[nodiscard]] double end_flow(std::size_t piece, int end) const {
     return flow[piece] + (end == 0 ? 0.5 : -0.5) * leak[piece];

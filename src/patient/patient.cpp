@@ -393,13 +393,7 @@ void Patient::set_up_drug() {
       wall_permeability_ = sums[1] / sums[0];
       wall_reflection_ = sums[2] / sums[0];
     }
-    std::vector<double> red(cut_.nodes(), 0.0);
-    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
-      const auto [a, b] = cut_.piece_nodes[p];
-      const double red_cells = blood.flow[p] >= 0 ? blood.red_cells[p] : -blood.red_cells[p];
-      red[at(a)] -= red_cells;
-      red[at(b)] += red_cells;
-    }
+    const std::vector<double> red = blood.red_cells_arriving(cut_);
     std::vector<double> inflow(embedded_->nodes().size(), 0.0), outflow(inflow);
     for (std::size_t i = 0; i < inflow.size(); ++i) {
       const std::size_t n = at(embedded_->nodes()[i]);
@@ -558,12 +552,10 @@ std::vector<BalanceEntry> Patient::balance() const {
     add({"blood", "network", 0, in, out + fluid_.filtration, 0, 0, 1e-9}, in);
     double red_in = 0, red_net = 0;
     for (const double r : b.red_inflow) red_in += r;
-    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
-      // What leaves through an outlet is what its pieces bring.
-      const auto [first, second] = cut_.piece_nodes[p];
-      const double red_cells = b.flow[p] >= 0 ? b.red_cells[p] : -b.red_cells[p];
-      if (b.inflow[at(second)] < 0) red_net += red_cells;
-      if (b.inflow[at(first)] < 0) red_net -= red_cells;
+    // What leaves through an outlet is what its pieces bring.
+    const std::vector<double> arriving = b.red_cells_arriving(cut_);
+    for (std::size_t n = 0; n < arriving.size(); ++n) {
+      if (b.inflow[n] < 0) red_net += arriving[n];
     }
     all.push_back({"red cells", "network", 0, red_in, red_net, 0, b.red_cell_imbalance, 1e-9});
   }

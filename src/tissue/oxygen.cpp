@@ -58,12 +58,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     inlet.assign(cut->nodes(), settings.inlet_pressure);
     node_in.resize(cut->nodes());
     node_out.resize(cut->nodes());
-    std::vector<double> red(cut->nodes(), 0.0);
-    for (std::size_t p = 0; p < cut->pieces(); ++p) {
-      const auto [a, b] = cut->piece_nodes[p];
-      red[at(blood.flow[p] >= 0 ? b : a)] += blood.red_cells[p];
-      red[at(blood.flow[p] >= 0 ? a : b)] -= blood.red_cells[p];
-    }
+    const std::vector<double> red = blood.red_cells_arriving(*cut);
     for (std::size_t n = 0; n < cut->nodes(); ++n) {
       if (!std::isnan(cut->boundary_po2[n])) inlet[n] = cut->boundary_po2[n];
       const double q = blood.inflow[n];
