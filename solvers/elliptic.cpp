@@ -59,6 +59,29 @@ void CellPreconditioner::set(const CellOperator& op) {
 
 void CellPreconditioner::apply(Vec in, Vec out) const { petsc(KSPSolve(ksp_.get(), in, out)); }
 
+EllipticSolver::EllipticSolver(const Grid& grid, std::string prefix) : grid_(&grid), prefix_(std::move(prefix)) {}
+
+void EllipticSolver::set(const CellOperator& op, bool rebuild) {
+  op_ = &op;
+  if (!krylov_ || krylov_symmetric_ != op.symmetric()) {
+    krylov_ = std::make_unique<CoupledSolver>(*grid_, 0, prefix_, op.symmetric());
+    krylov_symmetric_ = op.symmetric();
+    rebuild = true;
+  }
+  krylov_->set(op, nullptr, nullptr, nullptr, rebuild);
+}
+
+SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
+  double scale = stop.scale;
+  if (stop.measure == Stop::Measure::relative) {
+    double norm = 0, sum = 0;
+    petsc(VecNorm(f, NORM_2, &norm));
+    for (const double d : op_->full_diagonal()) sum += d * d;
+    scale = norm / std::sqrt(sum_over(grid_->comm(), sum));
+  }
+  return krylov_->solve(f, nullptr, scale, stop.tolerance, u, nullptr);
+}
+
 CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric)
     : grid_(&grid), network_unknowns_(network_unknowns), preconditioner_(grid, prefix) {
   has_network_ = sum_over(grid.comm(), static_cast<double>(network_unknowns)) > 0;

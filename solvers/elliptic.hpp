@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 
 #include "solvers/operator.hpp"
@@ -25,8 +26,20 @@ class CellPreconditioner {
 struct SolveReport {
   bool converged = false;
   int iterations = 0;
-  double residual = 0;  ///< 2-norm of the true residual over rms(diagonal) times the stated scale times sqrt(unknowns)
+  double residual = 0;  ///< 2-norm of the true residual in the measure that was asked for
   std::string reason;
+};
+
+/// When a solve is done.
+struct Stop {
+  enum class Measure {
+    relative,  ///< 2-norm of the true residual over that of the right-hand side
+    scaled,    ///< 2-norm of the true residual over rms(diagonal) x scale x sqrt(cells)
+  };
+  double tolerance = 1e-8;
+  Measure measure = Measure::relative;
+  double scale = 1;  ///< typical value of the unknown, for `scaled`
+  int max_iterations = 500;
 };
 
 /// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a
@@ -72,6 +85,25 @@ class CoupledSolver {
   MatHandle schur_;
   KspHandle krylov_, network_ksp_;
   VecHandle rhs_, work_cells_, work_network_, network_solution_;
+};
+
+/// A u = f for one CellOperator, symmetric or not.
+class EllipticSolver {
+ public:
+  EllipticSolver(const Grid& grid, std::string prefix);
+  /// Takes new coefficients; `op` is borrowed until the next call. `rebuild` = false keeps the preconditioner (the
+  /// solution is the same, the iterations may be more). Collective.
+  void set(const CellOperator& op, bool rebuild = true);
+  /// Solves from the start value in `u`. Not converged: the report says why and `u` is the best iterate. Collective.
+  [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
+  [[nodiscard]] const CellOperator& op() const { return *op_; }
+
+ private:
+  const Grid* grid_;
+  std::string prefix_;
+  const CellOperator* op_ = nullptr;
+  std::unique_ptr<CoupledSolver> krylov_;
+  bool krylov_symmetric_ = true;
 };
 
 }  // namespace sanctuary

@@ -6,20 +6,86 @@
 #include "base/comm.hpp"
 
 namespace sanctuary {
+namespace {
+
+/// Block sizes that cut `cells` into `parts` at multiples of `align`; empty where that is not possible.
+std::vector<PetscInt> blocks_of(long cells, long parts, long align) {
+  std::vector<PetscInt> blocks;
+  long last = 0;
+  for (long part = 1; part <= parts; ++part) {
+    const double ideal = static_cast<double>(cells * part) / static_cast<double>(parts);
+    const long cut = part == parts ? cells : std::lround(ideal / static_cast<double>(align)) * align;
+    if (cut <= last) return {};
+    blocks.push_back(static_cast<PetscInt>(cut - last));
+    last = cut;
+  }
+  return blocks;
+}
+
+/// How a box is cut into one block per rank.
+struct Partition {
+  std::array<std::vector<PetscInt>, 3> blocks;
+  double cost = 0;
+};
+
+/// The cheapest cut: largest block plus what it must exchange. Cuts stand at multiples of powers of two where that
+/// costs little, so that coarser grids are cut alike; x, along which memory is contiguous, is cut only at multiples of
+/// `Grid::sum_unit` unless there is no other way.
+Partition best_partition(const std::array<long, 3>& cells, int ranks) {
+  Partition best;
+  best.cost = -1;
+  const auto largest = [](const std::vector<PetscInt>& blocks) {
+    return static_cast<double>(*std::max_element(blocks.begin(), blocks.end()));
+  };
+  const auto cut = [&](std::size_t axis, long parts) {
+    if (parts == 1) return std::vector<PetscInt>{static_cast<PetscInt>(cells[axis])};
+    if (axis == 0) {
+      auto blocks = blocks_of(cells[0], parts, Grid::sum_unit);
+      return blocks.empty() ? blocks_of(cells[0], parts, 1) : blocks;
+    }
+    const double even = std::ceil(static_cast<double>(cells[axis]) / static_cast<double>(parts));
+    for (long align = 16; align > 1; align /= 2) {
+      auto blocks = blocks_of(cells[axis], parts, align);
+      if (!blocks.empty() && largest(blocks) <= 1.1 * even) return blocks;
+    }
+    return blocks_of(cells[axis], parts, 1);
+  };
+  for (long px = 1; px <= ranks; ++px) {
+    if (ranks % px != 0 || px > cells[0]) continue;
+    for (long py = 1; py <= ranks / px; ++py) {
+      const long pz = ranks / px / py;
+      if (ranks / px % py != 0 || py > cells[1] || pz > cells[2]) continue;
+      Partition now;
+      now.blocks = {cut(0, px), cut(1, py), cut(2, pz)};
+      if (now.blocks[0].empty() || now.blocks[1].empty() || now.blocks[2].empty()) continue;
+      const double x = largest(now.blocks[0]), y = largest(now.blocks[1]), z = largest(now.blocks[2]);
+      now.cost = x * y * z + 2.0 * ((px > 1 ? 3 * y * z : 0) + (py > 1 ? x * z : 0) + (pz > 1 ? x * y : 0));
+      if (px > 1 && cells[0] < Grid::sum_unit * px) now.cost *= 1e6;
+      if (best.cost < 0 || now.cost < best.cost) best = std::move(now);
+    }
+  }
+  return best;
+}
+
+}  // namespace
 
 Grid::Grid(MPI_Comm comm, const GridSpec& spec) : comm_(comm), spec_(spec) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (spec.cells[axis] < 1 || !(spec.spacing[axis] > 0))
       throw InputError("a grid needs at least one cell of positive size along each axis");
   }
-  if (static_cast<double>(spec.cells[0]) * static_cast<double>(spec.cells[1]) * static_cast<double>(spec.cells[2]) <
-      size_of(comm)) {
-    throw InputError("the grid has fewer cells than there are ranks: use fewer ranks");
+  const Partition cut = best_partition(spec.cells, size_of(comm));
+  if (cut.cost < 0) {
+    throw InputError("a box of " + std::to_string(spec.cells[0]) + " x " + std::to_string(spec.cells[1]) + " x " +
+                     std::to_string(spec.cells[2]) + " cells cannot be cut into one block for each of " +
+                     std::to_string(size_of(comm)) + " ranks: use fewer ranks");
   }
-  const PetscErrorCode code = DMDACreate3d(
-      comm, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR,
-      static_cast<PetscInt>(spec.cells[0]), static_cast<PetscInt>(spec.cells[1]), static_cast<PetscInt>(spec.cells[2]),
-      PETSC_DECIDE, PETSC_DECIDE, PETSC_DECIDE, 1, 1, nullptr, nullptr, nullptr, dm_.out());
+  const auto parts_along = [&](std::size_t axis) { return static_cast<PetscInt>(cut.blocks[axis].size()); };
+  const PetscErrorCode code =
+      DMDACreate3d(comm, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR,
+                   static_cast<PetscInt>(spec.cells[0]), static_cast<PetscInt>(spec.cells[1]),
+                   static_cast<PetscInt>(spec.cells[2]), parts_along(0), parts_along(1), parts_along(2), 1, 1,
+                   cut.blocks[0].data(), cut.blocks[1].data(), cut.blocks[2].data(), dm_.out());
   petsc(code);
   petsc(DMSetUp(dm_.get()));
   PetscInt start[3], size[3];

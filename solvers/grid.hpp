@@ -19,7 +19,11 @@ struct GridSpec {
 /// `vector()`, rank after rank. Owns its DMDA (one value per cell, star stencil of width 1).
 class Grid {
  public:
-  /// Collective on `comm`. Throws InputError when there are fewer cells along an axis than ranks cut it into.
+  /// Cells along x that sums of the solvers take together; x is cut at its multiples, so that a sum has the same digits
+  /// on any number of ranks.
+  static constexpr long sum_unit = 64;
+
+  /// Collective on `comm`. Throws InputError when the box cannot be cut into one block per rank.
   Grid(MPI_Comm comm, const GridSpec& spec);
 
   [[nodiscard]] MPI_Comm comm() const { return comm_; }
@@ -30,6 +34,8 @@ class Grid {
   [[nodiscard]] const std::array<long, 3>& size() const { return size_; }
   [[nodiscard]] std::size_t local_cells() const { return static_cast<std::size_t>(size_[0] * size_[1] * size_[2]); }
   [[nodiscard]] long global_cells() const { return spec_.cells[0] * spec_.cells[1] * spec_.cells[2]; }
+  /// First cell of each block of ranks along each axis, and the number of cells.
+  [[nodiscard]] const std::array<std::vector<long>, 3>& cuts() const { return cuts_; }
   /// Volume of a cell [m^3].
   [[nodiscard]] double cell_volume() const { return spec_.spacing[0] * spec_.spacing[1] * spec_.spacing[2]; }
   /// Area of a face normal to `axis` [m^2].

@@ -41,8 +41,7 @@ constexpr std::array<std::array<long, 3>, 3> unit{{{1, 0, 0}, {0, 1, 0}, {0, 0, 
 
 }  // namespace
 
-CellOperator::CellOperator(const Grid& grid)
-    : grid_(&grid), from_lower_(grid), from_upper_(grid), diagonal_(grid.local_cells(), 0.0) {
+CellOperator::CellOperator(const Grid& grid) : grid_(&grid), from_lower_(grid), diagonal_(grid.local_cells(), 0.0) {
   petsc(DMCreateLocalVector(grid.dm(), ghosted_.out()));
 }
 
@@ -50,16 +49,41 @@ void CellOperator::reset(const Walls& walls) {
   walls_ = walls;
   for (int axis = 0; axis < 3; ++axis) {
     std::fill(from_lower_[axis].begin(), from_lower_[axis].end(), 0.0);
-    std::fill(from_upper_[axis].begin(), from_upper_[axis].end(), 0.0);
   }
   std::fill(diagonal_.begin(), diagonal_.end(), 0.0);
+  from_upper_ = FaceField();
+  symmetric_ = true;
 }
 
-void CellOperator::add_diffusion(const std::vector<double>& coefficient) {
-  add_diffusion_and_convection(coefficient, FaceField(*grid_));
+void CellOperator::split_directions() {
+  if (!symmetric_) return;
+  from_upper_ = from_lower_;
+  symmetric_ = false;
 }
+
+void CellOperator::add_transmissibility(const FaceField& transmissibility) {
+  for (int axis = 0; axis < 3; ++axis) {
+    const auto& t = transmissibility[axis];
+    for (std::size_t face = 0; face < t.size(); ++face) {
+      from_lower_[axis][face] += t[face];
+      if (!symmetric_) from_upper_[axis][face] += t[face];
+    }
+  }
+}
+
+void CellOperator::add_diffusion(const std::vector<double>& coefficient) { add_faces(coefficient, nullptr); }
 
 void CellOperator::add_diffusion_and_convection(const std::vector<double>& coefficient, const FaceField& discharge) {
+  double moves = 0;
+  for (int axis = 0; axis < 3; ++axis) {
+    for (const double q : discharge[axis]) moves = std::max(moves, std::abs(q));
+  }
+  const bool still = max_over(grid_->comm(), moves) == 0;
+  if (!still) split_directions();
+  add_faces(coefficient, still ? nullptr : &discharge);
+}
+
+void CellOperator::add_faces(const std::vector<double>& coefficient, const FaceField* discharge) {
   VecHandle values = grid_->vector();
   {
     WriteAccess v(values.get());
@@ -78,15 +102,19 @@ void CellOperator::add_diffusion_and_convection(const std::vector<double>& coeff
           const bool lower_wall = along == 0;
           const bool upper_wall = along == grid_->spec().cells[a];
           const std::size_t face = from_lower_.index(axis, i, j, k);
-          const double q = discharge[axis][face];
+          const double q = discharge ? (*discharge)[axis][face] : 0.0;
           double t = 0;
           if (lower_wall || upper_wall) {
             const auto wall = static_cast<std::size_t>(2 * axis + (upper_wall ? 1 : 0));
             if (walls_.kind[wall] == WallKind::closed) continue;
-            if (walls_.kind[wall] == WallKind::fixed) {
+            if (walls_.kind[wall] != WallKind::outflow) {
               const double inside =
                   lower_wall ? k_of.at(i, j, k) : k_of.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
               t = 2 * scale * inside;
+            }
+            if (walls_.kind[wall] == WallKind::exchange) {
+              const double film = grid_->face_area(axis) * walls_.coefficient[wall];
+              t = t + film > 0 ? t * film / (t + film) : 0.0;
             }
           } else {
             const double upper = k_of.at(i, j, k);
@@ -103,7 +131,7 @@ void CellOperator::add_diffusion_and_convection(const std::vector<double>& coeff
             backward = std::max(-q, 0.0);
           }
           from_lower_[axis][face] += forward;
-          from_upper_[axis][face] += backward;
+          if (!symmetric_) from_upper_[axis][face] += backward;
         }
       }
     }
@@ -130,15 +158,15 @@ void CellOperator::apply(Vec in, Vec out) const {
       const double sy = low_y ? 1 : 0, ny = high_y ? 1 : 0, bz = low_z ? 1 : 0, az = high_z ? 1 : 0;
       const std::size_t row = static_cast<std::size_t>((k * n[1] + j) * n[0]);
       const double* xl = from_lower_[0].data() + from_lower_.index(0, 0, j, k);
-      const double* xu = from_upper_[0].data() + from_upper_.index(0, 0, j, k);
+      const double* xu = from_upper(0).data() + from_lower_.index(0, 0, j, k);
       const double* yl0 = from_lower_[1].data() + from_lower_.index(1, 0, j, k);
-      const double* yu0 = from_upper_[1].data() + from_upper_.index(1, 0, j, k);
+      const double* yu0 = from_upper(1).data() + from_lower_.index(1, 0, j, k);
       const double* yl1 = from_lower_[1].data() + from_lower_.index(1, 0, j + 1, k);
-      const double* yu1 = from_upper_[1].data() + from_upper_.index(1, 0, j + 1, k);
+      const double* yu1 = from_upper(1).data() + from_lower_.index(1, 0, j + 1, k);
       const double* zl0 = from_lower_[2].data() + from_lower_.index(2, 0, j, k);
-      const double* zu0 = from_upper_[2].data() + from_upper_.index(2, 0, j, k);
+      const double* zu0 = from_upper(2).data() + from_lower_.index(2, 0, j, k);
       const double* zl1 = from_lower_[2].data() + from_lower_.index(2, 0, j, k + 1);
-      const double* zu1 = from_upper_[2].data() + from_upper_.index(2, 0, j, k + 1);
+      const double* zu1 = from_upper(2).data() + from_lower_.index(2, 0, j, k + 1);
       double* r = y.data() + row;
       const double* d = diagonal + row;
       for (long i = 0; i < n[0]; ++i) {
@@ -173,8 +201,8 @@ void CellOperator::for_each_wall_face(Visit&& visit) const {
             const std::size_t cell = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
             const std::size_t face =
                 from_lower_.index(axis, i + side * unit[a][0], j + side * unit[a][1], k + side * unit[a][2]);
-            const double inside = side == 0 ? from_upper_[axis][face] : from_lower_[axis][face];
-            const double outside = side == 0 ? from_lower_[axis][face] : from_upper_[axis][face];
+            const double inside = side == 0 ? from_upper(axis)[face] : from_lower_[axis][face];
+            const double outside = side == 0 ? from_lower_[axis][face] : from_upper(axis)[face];
             visit(wall, cell, inside, outside);
           }
         }
@@ -199,7 +227,7 @@ std::vector<double> CellOperator::full_diagonal() const {
         double sum = 0;
         for (int axis = 0; axis < 3; ++axis) {
           const auto a = static_cast<std::size_t>(axis);
-          sum += from_upper_[axis][from_upper_.index(axis, i, j, k)];
+          sum += from_upper(axis)[from_lower_.index(axis, i, j, k)];
           sum += from_lower_[axis][from_lower_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
         }
         result[static_cast<std::size_t>((k * n[1] + j) * n[0] + i)] += sum;
@@ -249,7 +277,7 @@ void CellOperator::flux(Vec u, FaceField& out) const {
           const double lower =
               along == 0 ? walls_.value[2 * a] : value.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
           const double upper = along == grid_->spec().cells[a] ? walls_.value[2 * a + 1] : value.at(i, j, k);
-          out[axis][face] = from_lower_[axis][face] * lower - from_upper_[axis][face] * upper;
+          out[axis][face] = from_lower_[axis][face] * lower - from_upper(axis)[face] * upper;
         }
       }
     }
@@ -286,8 +314,7 @@ void CellOperator::assemble(Mat matrix) const {
             column[count].i += static_cast<PetscInt>(unit[a][0]);
             column[count].j += static_cast<PetscInt>(unit[a][1]);
             column[count].k += static_cast<PetscInt>(unit[a][2]);
-            value[count++] =
-                -from_upper_[axis][from_upper_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
+            value[count++] = -from_upper(axis)[from_lower_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
           }
         }
         petsc(MatSetValuesStencil(matrix, 1, &row, count, column, value, INSERT_VALUES));

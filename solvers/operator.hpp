@@ -24,6 +24,20 @@ class CellOperator {
   /// `discharge`: volume per time through each face, positive along the axis [m^3/s]. Collective.
   void add_diffusion_and_convection(const std::vector<double>& coefficient, const FaceField& discharge);
 
+  /// Adds given transmissibilities (no convection): flux = t (u_lower - u_upper) through each face [m^3/s]. On a wall
+  /// the value outside stands for the missing side; wall kinds are not looked at. Local.
+  void add_transmissibility(const FaceField& transmissibility);
+
+  /// True as long as every face carries the same coefficient both ways: the matrix is symmetric, one array per axis is
+  /// kept, and `from_upper` is the same array as `from_lower`.
+  [[nodiscard]] bool symmetric() const { return symmetric_; }
+  /// Coefficients of the faces normal to `axis`, in the order of FaceField: flux = from_lower u_lower - from_upper
+  /// u_upper.
+  [[nodiscard]] const std::vector<double>& from_lower(int axis) const { return from_lower_[axis]; }
+  [[nodiscard]] const std::vector<double>& from_upper(int axis) const {
+    return symmetric_ ? from_lower_[axis] : from_upper_[axis];
+  }
+
   /// Entries added to the diagonal of owned cells [m^3/s].
   std::vector<double>& diagonal() { return diagonal_; }
   [[nodiscard]] const std::vector<double>& diagonal() const { return diagonal_; }
@@ -49,12 +63,15 @@ class CellOperator {
   void assemble(Mat matrix) const;
 
  private:
+  void add_faces(const std::vector<double>& coefficient, const FaceField* discharge);
+  void split_directions();
   template <class Visit>
   void for_each_wall_face(Visit&& visit) const;
 
   const Grid* grid_;
   Walls walls_;
-  FaceField from_lower_, from_upper_;
+  bool symmetric_ = true;
+  FaceField from_lower_, from_upper_;  // the second is empty while symmetric
   std::vector<double> diagonal_;
   VecHandle ghosted_;
 };
