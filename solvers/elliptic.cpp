@@ -1,8 +1,14 @@
 #include "solvers/elliptic.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <sstream>
 
 #include "base/comm.hpp"
+#include "solvers/exact_sum.hpp"
+#include "solvers/layout.hpp"
+#include "solvers/multigrid_kernels.hpp"
 
 namespace sanctuary {
 namespace {
@@ -27,59 +33,570 @@ PetscErrorCode guarded(Work&& work) {
 
 }  // namespace
 
-CellPreconditioner::CellPreconditioner(const Grid& grid, const std::string& prefix) {
+namespace {
+
+/// The kind that the option asks for; none: `fallback`.
+PreconditionerKind chosen_kind(const std::string& prefix, bool* automatic = nullptr) {
+  char text[32] = "auto";
+  petsc(PetscOptionsGetString(nullptr, prefix.c_str(), "-preconditioner", text, sizeof text, nullptr));
+  const std::string name = text;
+  if (automatic) *automatic = name == "auto";
+  if (name == "auto" || name == "multigrid") return PreconditionerKind::multigrid;
+  if (name == "pfmg") return PreconditionerKind::pfmg;
+  if (name == "boomeramg") return PreconditionerKind::boomeramg;
+  if (name == "gamg") return PreconditionerKind::gamg;
+  throw InputError("-" + prefix + "preconditioner " + name + ": expected auto, multigrid, pfmg, boomeramg or gamg");
+}
+
+}  // namespace
+
+CellPreconditioner::CellPreconditioner(const Grid& grid, const std::string& prefix)
+    : CellPreconditioner(grid, prefix, chosen_kind(prefix)) {}
+
+CellPreconditioner::CellPreconditioner(const Grid& grid, const std::string& prefix, PreconditionerKind kind)
+    : kind_(kind) {
+  if (kind_ == PreconditionerKind::multigrid) {
+    multigrid_ = std::make_unique<Multigrid>(grid);
+    return;
+  }
+#if !defined(PETSC_HAVE_HYPRE)
+  kind_ = PreconditionerKind::gamg;
+#endif
   petsc(DMClone(grid.dm(), dm_.out()));
   const std::string own = prefix + "cells_";
-#if defined(PETSC_HAVE_HYPRE)
-  petsc(DMSetMatType(dm_.get(), MATHYPRESTRUCT));
-  default_option("-" + own + "pc_pfmg_relax_type", "symmetric-Red/Black-Gauss-Seidel");
-#else
-  petsc(DMSetMatType(dm_.get(), MATAIJ));
-#endif
+  petsc(DMSetMatType(dm_.get(), kind_ == PreconditionerKind::pfmg ? MATHYPRESTRUCT : MATAIJ));
   petsc(DMCreateMatrix(dm_.get(), matrix_.out()));
   petsc(KSPCreate(grid.comm(), ksp_.out()));
   petsc(KSPSetOptionsPrefix(ksp_.get(), own.c_str()));
   petsc(KSPSetType(ksp_.get(), KSPPREONLY));
   PC pc = nullptr;
   petsc(KSPGetPC(ksp_.get(), &pc));
-#if defined(PETSC_HAVE_HYPRE)
-  petsc(PCSetType(pc, PCPFMG));
-#else
-  petsc(PCSetType(pc, PCGAMG));
-#endif
+  switch (kind_) {
+    case PreconditionerKind::pfmg:
+      default_option("-" + own + "pc_pfmg_relax_type", "symmetric-Red/Black-Gauss-Seidel");
+      petsc(PCSetType(pc, PCPFMG));
+      break;
+    case PreconditionerKind::boomeramg:
+      default_option("-" + own + "pc_hypre_boomeramg_strong_threshold", "0.5");
+      default_option("-" + own + "pc_hypre_boomeramg_coarsen_type", "HMIS");
+      default_option("-" + own + "pc_hypre_boomeramg_interp_type", "ext+i");
+      default_option("-" + own + "pc_hypre_boomeramg_P_max", "4");
+      petsc(PCSetType(pc, PCHYPRE));
+      petsc(PCHYPRESetType(pc, "boomeramg"));
+      break;
+    default:
+      petsc(PCSetType(pc, PCGAMG));
+  }
   petsc(KSPSetOperators(ksp_.get(), matrix_.get(), matrix_.get()));
   petsc(KSPSetFromOptions(ksp_.get()));
 }
 
 void CellPreconditioner::set(const CellOperator& op) {
+  if (multigrid_) {
+    multigrid_->set(op);
+    return;
+  }
   op.assemble(matrix_.get());
   petsc(KSPSetOperators(ksp_.get(), matrix_.get(), matrix_.get()));
   petsc(KSPSetUp(ksp_.get()));
 }
 
-void CellPreconditioner::apply(Vec in, Vec out) const { petsc(KSPSolve(ksp_.get(), in, out)); }
+void CellPreconditioner::apply(Vec in, Vec out) const {
+  if (multigrid_) {
+    multigrid_->apply(in, out);
+  } else {
+    petsc(KSPSolve(ksp_.get(), in, out));
+  }
+}
 
-EllipticSolver::EllipticSolver(const Grid& grid, std::string prefix) : grid_(&grid), prefix_(std::move(prefix)) {}
+/// Vectors of the Krylov methods. `p` has a layer of ghosts, the rest the owned cells only.
+struct EllipticSolver::Work {
+  explicit Work(const Grid& grid) : size(grid.size()), count(grid.local_cells()) {
+    Layout layout;
+    layout.cuts = grid.cuts();
+    for (int rank = 0; rank < size_of(grid.comm()); ++rank) layout.owner.push_back(rank);
+    Box domain;
+    domain.high = grid.spec().cells;
+    for (std::size_t a = 0; a < 3; ++a) {
+      box.low[a] = grid.start()[a];
+      box.high[a] = grid.start()[a] + size[a];
+      local.high[a] = size[a];
+    }
+    with_ghosts = local;
+    for (std::size_t a = 0; a < 3; ++a) {
+      if (box.low[a] > 0) with_ghosts.low[a] = -1;
+      if (box.high[a] < domain.high[a]) ++with_ghosts.high[a];
+    }
+    const Box around = grown(box, 1, 1);
+    ghosted.assign(static_cast<std::size_t>(around.cells()), 0.0);
+    p.data = ghosted.data();
+    p.row = around.size(0);
+    p.plane = p.row * around.size(1);
+    p.origin = p.plane + p.row + 1;
+    exchange = std::make_unique<BoxCopy<double>>(grid.comm(), layout, layout, 1, 1, domain, 6890);
+    r.assign(count, 0.0);
+    w.assign(count, 0.0);
+    const auto partials = static_cast<std::size_t>(kernels::units(size[0]) * size[1] * size[2]);
+    for (auto& part : partial) part.assign(partials, 0.0);
+  }
+  void bind(const CellOperator& op) {
+    arrays.size = size;
+    for (int a = 0; a < 3; ++a) {
+      arrays.from_lower[a] = op.from_lower(a).data();
+      arrays.from_upper[a] = op.symmetric() ? nullptr : op.from_upper(a).data();
+    }
+    arrays.diagonal = op.diagonal().data();
+  }
+  /// Copies owned values into `p` and fills its ghosts.
+  void ghost(const double* values) {
+    for (long k = 0; k < size[2]; ++k) {
+      for (long j = 0; j < size[1]; ++j) std::copy_n(values + (k * size[1] + j) * size[0], size[0], p.at(j, k));
+    }
+    const BoxArray<double> all{ghosted.data(), grown(box, 1, 1)};
+    exchange->run(all, all);
+  }
+  [[nodiscard]] static Box plane(Box of, long k) {
+    of.low[2] = k;
+    of.high[2] = k + 1;
+    return of;
+  }
+
+  std::array<long, 3> size;
+  std::size_t count;
+  Box box, local, with_ghosts;
+  std::vector<double> ghosted, r, w;
+  kernels::Padded p;
+  std::unique_ptr<BoxCopy<double>> exchange;
+  kernels::OperatorArrays arrays;
+  std::array<std::vector<double>, 2> partial;  // sums over units of rows
+  std::array<ExactSum, 12> sums;
+  std::vector<std::vector<double>> directions, images;  // of conjugate residuals
+};
+
+EllipticSolver::EllipticSolver(const Grid& grid, std::string prefix)
+    : grid_(&grid), prefix_(std::move(prefix)), preconditioner_(grid, prefix_), work_(std::make_unique<Work>(grid)) {
+  (void)chosen_kind(prefix_, &automatic_);
+}
+
+EllipticSolver::~EllipticSolver() = default;
+
+const Multigrid* EllipticSolver::multigrid() const { return preconditioner_.multigrid(); }
+
+std::size_t EllipticSolver::memory() const {
+  std::size_t doubles = work_->ghosted.capacity() + work_->r.capacity() + work_->w.capacity() +
+                        work_->partial[0].capacity() + work_->partial[1].capacity();
+  for (const auto& v : work_->directions) doubles += v.capacity();
+  for (const auto& v : work_->images) doubles += v.capacity();
+  return doubles * sizeof(double) + (multigrid() ? multigrid()->statistics().memory : 0);
+}
+
+std::string EllipticSolver::view() const {
+  std::ostringstream out;
+  out << (op_ && !op_->symmetric() ? "truncated conjugate residuals" : "flexible conjugate gradients") << " on ";
+  switch (preconditioner_.kind()) {
+    case PreconditionerKind::multigrid:
+      out << preconditioner_.multigrid()->view();
+      break;
+    case PreconditionerKind::pfmg:
+      out << "hypre PFMG\n";
+      break;
+    case PreconditionerKind::boomeramg:
+      out << "hypre BoomerAMG\n";
+      break;
+    case PreconditionerKind::gamg:
+      out << "GAMG\n";
+      break;
+  }
+  if (algebraic_) out << "changed to algebraic multigrid\n";
+  return out.str();
+}
 
 void EllipticSolver::set(const CellOperator& op, bool rebuild) {
+  const bool first = op_ == nullptr || op_->symmetric() != op.symmetric();
   op_ = &op;
-  if (!krylov_ || krylov_symmetric_ != op.symmetric()) {
-    krylov_ = std::make_unique<CoupledSolver>(*grid_, 0, prefix_, op.symmetric());
-    krylov_symmetric_ = op.symmetric();
-    rebuild = true;
+  work_->bind(op);
+  if (stay_algebraic_ > 0 && rebuild) --stay_algebraic_;
+  if (stay_algebraic_ > 0) {
+    if (rebuild) algebraic_->set(op);
+  } else if (rebuild || first) {
+    preconditioner_.set(op);
   }
-  krylov_->set(op, nullptr, nullptr, nullptr, rebuild);
+  op.full_diagonal(work_->w.data());
+  double empty = 0;
+  for (std::size_t c = 0; c < work_->count; ++c) empty += work_->w[c] == 0 ? 1 : 0;
+  empty_rows_ = sum_over(grid_->comm(), empty);
+  kernels::dot(work_->size, work_->w.data(), work_->w.data(), work_->partial[0].data());
+  work_->sums[0].clear();
+  work_->sums[0].add(work_->partial[0]);
+  ExactSum::reduce(grid_->comm(), {work_->sums.data(), 1});
+  diagonal_rms_ = std::sqrt(work_->sums[0].value() / static_cast<double>(grid_->global_cells()));
+  PetscBool show = PETSC_FALSE;
+  petsc(PetscOptionsGetBool(nullptr, prefix_.c_str(), "-view", &show, nullptr));
+  if (show && rebuild) petsc(PetscPrintf(grid_->comm(), "%s%s", prefix_.c_str(), view().c_str()));
+}
+
+/// Sums over all ranks of the first `count` of the partial sums.
+double EllipticSolver::norm2_of(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    work_->sums[i].clear();
+    work_->sums[i].add(work_->partial[i]);
+  }
+  ExactSum::reduce(grid_->comm(), {work_->sums.data(), count});
+  return work_->sums[0].value();
+}
+
+/// r = f - A u; squared norms of r and f.
+std::array<double, 2> EllipticSolver::start_residual(const double* f, const double* u, bool from_zero) {
+  Work& t = *work_;
+  if (from_zero) {
+    std::fill(t.r.begin(), t.r.end(), 0.0);
+  } else {
+    t.ghost(u);
+    kernels::apply(t.arrays, t.p, t.r.data(), t.local, nullptr, nullptr);
+  }
+  kernels::residual(t.size, f, t.r.data(), t.partial[0].data(), t.partial[1].data());
+  const double rr = norm2_of(2);
+  return {rr, t.sums[1].value()};
+}
+
+namespace {
+
+constexpr const char* slow = "the multigrid is slow";
+constexpr const char* indefinite = "the system or its preconditioner is not positive definite";
+
+/// A power of two that brings numbers of this size near 1.
+double normalising(double size) { return size > 0 ? std::exp2(-std::floor(std::log2(size))) : 1.0; }
+
+/// True when a method has shown that it would need far too many iterations.
+bool hopeless(int iteration, double start, double now, double target) {
+  if (iteration < 20 || !(now > target)) return false;
+  const double rate = std::log(now / start) / iteration;
+  return rate >= 0 || std::log(target / start) / rate > 200;
+}
+
+}  // namespace
+
+SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, double target, int most) {
+  Work& t = *work_;
+  Multigrid& multigrid = *preconditioner_.multigrid();
+  const auto& map = multigrid.colours();
+  const auto cells = static_cast<double>(grid_->global_cells());
+  SolveReport report;
+  const bool from_zero =
+      max_over(grid_->comm(), std::any_of(u, u + t.count, [](double v) { return v != 0; }) ? 1.0 : 0.0) == 0;
+  double rr = start_residual(f, u, from_zero)[0];
+  const double first = std::sqrt(rr);
+  double last_true = std::numeric_limits<double>::infinity();
+  while (true) {
+    double norm = std::sqrt(rr);
+    report.residual = norm;
+    if (!std::isfinite(norm)) {
+      report.reason = "the residual is not finite";
+      return report;
+    }
+    if (norm <= target) {
+      report.converged = true;
+      return report;
+    }
+    if (report.iterations >= most) {
+      report.reason = "not converged in " + std::to_string(most) + " iterations";
+      return report;
+    }
+    if (!(norm < 0.9 * last_true)) {
+      report.reason = "the residual stays where rounding has left it";
+      return report;
+    }
+    last_true = norm;
+    double scaling = normalising(norm / std::sqrt(cells));
+    kernels::load(map, t.r.data(), scaling, multigrid.f());
+    double alpha = 0, rz = 0;
+    for (bool fresh = true; norm > target && report.iterations < most; fresh = false) {
+      multigrid.cycle();
+      const double z_scale = multigrid.scale() / scaling;
+      kernels::products(map, multigrid.u(), z_scale, t.r.data(), t.w.data(), t.local, t.partial[0].data(),
+                        t.partial[1].data());
+      const double rz_old = rz;
+      rz = norm2_of(2);
+      const double beta = fresh ? 0.0 : -alpha * t.sums[1].value() / rz_old;
+      // p and its image plane by plane, one behind the other.
+      const long n = t.size[2];
+      for (long k = t.with_ghosts.low[2]; k < t.with_ghosts.high[2]; ++k) {
+        kernels::direction(map, multigrid.u(), z_scale, beta, t.p, Work::plane(t.with_ghosts, k));
+        if (k >= 1 && k - 1 < n) {
+          kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, k - 1), t.partial[0].data(), nullptr);
+        }
+      }
+      if (t.with_ghosts.high[2] == n) {
+        kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, n - 1), t.partial[0].data(), nullptr);
+      }
+      const double pw = norm2_of(1);
+      if (!(pw > 0) || !(rz > 0)) {
+        report.reason =
+            std::isfinite(pw) && std::isfinite(rz) ? "the system is not positive definite" : "a number is not finite";
+        break;
+      }
+      alpha = rz / pw;
+      scaling = normalising(norm / std::sqrt(cells));
+      kernels::update(map, alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local, t.partial[0].data());
+      rr = norm2_of(1);
+      norm = std::sqrt(rr);
+      ++report.iterations;
+      if (automatic_ && hopeless(report.iterations, first, norm, target)) {
+        report.reason = slow;
+        break;
+      }
+    }
+    // The recurrence drifts from the truth by rounding: what counts is the residual itself.
+    const double recurrence = norm;
+    rr = start_residual(f, u, false)[0];
+    report.residual = std::sqrt(rr);
+    if (!report.reason.empty()) {
+      report.converged = report.residual <= target;
+      return report;
+    }
+    if (recurrence > target) last_true = std::numeric_limits<double>::infinity();
+  }
+}
+
+SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, double target, int most) {
+  constexpr std::size_t kept = 5;
+  Work& t = *work_;
+  Multigrid& multigrid = *preconditioner_.multigrid();
+  const auto& map = multigrid.colours();
+  const auto cells = static_cast<double>(grid_->global_cells());
+  if (t.directions.empty()) {
+    t.directions.assign(kept, std::vector<double>(t.count));
+    t.images = t.directions;
+  }
+  SolveReport report;
+  const bool from_zero =
+      max_over(grid_->comm(), std::any_of(u, u + t.count, [](double v) { return v != 0; }) ? 1.0 : 0.0) == 0;
+  double rr = start_residual(f, u, from_zero)[0];
+  const double first = std::sqrt(rr);
+  double last_true = std::numeric_limits<double>::infinity();
+  std::array<double, kept> squares{};
+  while (true) {
+    double norm = std::sqrt(rr);
+    report.residual = norm;
+    if (!std::isfinite(norm)) {
+      report.reason = "the residual is not finite";
+      return report;
+    }
+    if (norm <= target) {
+      report.converged = true;
+      return report;
+    }
+    if (report.iterations >= most) {
+      report.reason = "not converged in " + std::to_string(most) + " iterations";
+      return report;
+    }
+    if (!(norm < 0.9 * last_true)) {
+      report.reason = "the residual stays where rounding has left it";
+      return report;
+    }
+    last_true = norm;
+    std::size_t have = 0, next = 0;
+    double scaling = normalising(norm / std::sqrt(cells));
+    kernels::load(map, t.r.data(), scaling, multigrid.f());
+    while (norm > target && report.iterations < most) {
+      multigrid.cycle();
+      kernels::direction(map, multigrid.u(), multigrid.scale() / scaling, 0.0, t.p, t.with_ghosts);
+      kernels::apply(t.arrays, t.p, t.w.data(), t.local, nullptr, nullptr);
+      if (have > 0) {
+        for (std::size_t i = 0; i < have; ++i) {
+          kernels::dot(t.size, t.w.data(), t.images[i].data(), t.partial[0].data());
+          t.sums[i].clear();
+          t.sums[i].add(t.partial[0]);
+        }
+        ExactSum::reduce(grid_->comm(), {t.sums.data(), have});
+        for (std::size_t i = 0; i < have; ++i) {
+          const double share = -t.sums[i].value() / squares[i];
+          kernels::add(t.count, share, t.images[i].data(), t.w.data());
+          for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
+            kernels::add(static_cast<std::size_t>(t.size[0]), share, t.directions[i].data() + row * t.size[0],
+                         t.p.at(row % t.size[1], row / t.size[1]));
+          }
+        }
+      }
+      kernels::dot(t.size, t.w.data(), t.w.data(), t.partial[0].data());
+      kernels::dot(t.size, t.w.data(), t.r.data(), t.partial[1].data());
+      const double ww = norm2_of(2);
+      const double rw = t.sums[1].value();
+      if (!(ww > 0) || !std::isfinite(rw)) {
+        report.reason = "the method broke down";
+        break;
+      }
+      const double alpha = rw / ww;
+      scaling = normalising(norm / std::sqrt(cells));
+      kernels::update(map, alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local, t.partial[0].data());
+      rr = norm2_of(1);
+      norm = std::sqrt(rr);
+      ++report.iterations;
+      if (norm > target) {
+        squares[next] = ww;
+        std::copy(t.w.begin(), t.w.end(), t.images[next].begin());
+        for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
+          std::copy_n(t.p.at(row % t.size[1], row / t.size[1]), t.size[0], t.directions[next].data() + row * t.size[0]);
+        }
+        next = (next + 1) % kept;
+        have = std::max(have, next == 0 ? kept : next);
+      }
+      if (automatic_ && hopeless(report.iterations, first, norm, target)) {
+        report.reason = slow;
+        break;
+      }
+    }
+    const double recurrence = norm;
+    rr = start_residual(f, u, false)[0];
+    report.residual = std::sqrt(rr);
+    if (!report.reason.empty()) {
+      report.converged = report.residual <= target;
+      return report;
+    }
+    if (recurrence > target) last_true = std::numeric_limits<double>::infinity();
+  }
+}
+
+SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
+  if (!library_) {
+    const auto cells = static_cast<PetscInt>(grid_->local_cells());
+    petsc(MatCreateShell(grid_->comm(), cells, cells, PETSC_DETERMINE, PETSC_DETERMINE, this, shell_.out()));
+    const auto multiply = [](Mat matrix, Vec in, Vec out) -> PetscErrorCode {
+      void* context = nullptr;
+      (void)MatShellGetContext(matrix, &context);
+      return guarded([&] { static_cast<EllipticSolver*>(context)->op_->apply(in, out); });
+    };
+    using Multiply = PetscErrorCode (*)(Mat, Vec, Vec);
+    petsc(MatShellSetOperation(shell_.get(), MATOP_MULT,
+                               reinterpret_cast<void (*)(void)>(static_cast<Multiply>(multiply))));
+    petsc(KSPCreate(grid_->comm(), library_.out()));
+    petsc(KSPSetOptionsPrefix(library_.get(), prefix_.c_str()));
+    petsc(KSPSetOperators(library_.get(), shell_.get(), shell_.get()));
+    PC pc = nullptr;
+    petsc(KSPGetPC(library_.get(), &pc));
+    petsc(PCSetType(pc, PCSHELL));
+    petsc(PCShellSetContext(pc, this));
+    petsc(PCShellSetApply(pc, [](PC shell, Vec in, Vec out) -> PetscErrorCode {
+      void* context = nullptr;
+      (void)PCShellGetContext(shell, &context);
+      const auto* self = static_cast<const EllipticSolver*>(context);
+      return guarded([&] { (self->stay_algebraic_ > 0 ? *self->algebraic_ : self->preconditioner_).apply(in, out); });
+    }));
+    petsc(KSPSetInitialGuessNonzero(library_.get(), PETSC_TRUE));
+  }
+  if (op_->symmetric()) {
+    petsc(KSPSetType(library_.get(), KSPFCG));
+    petsc(KSPSetNormType(library_.get(), KSP_NORM_UNPRECONDITIONED));
+  } else {
+    petsc(KSPSetType(library_.get(), KSPFGMRES));
+    petsc(KSPSetPCSide(library_.get(), PC_RIGHT));
+  }
+  petsc(KSPSetFromOptions(library_.get()));
+  SolveReport report;
+  const auto true_residual = [&] {
+    const ReadAccess b(f), x(u);
+    return std::sqrt(start_residual(b.data(), x.data(), false)[0]);
+  };
+  // What PETSc calls converged is checked against the residual itself.
+  double last = std::numeric_limits<double>::infinity();
+  report.residual = true_residual();
+  while (report.residual > target && report.iterations < most && report.residual < 0.5 * last) {
+    last = report.residual;
+    petsc(KSPSetTolerances(library_.get(), 1e-50, 0.9 * target, 1e10, most - report.iterations));
+    petsc(KSPSolve(library_.get(), f, u));
+    PetscInt iterations = 0;
+    petsc(KSPGetIterationNumber(library_.get(), &iterations));
+    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+    petsc(KSPGetConvergedReason(library_.get(), &reason));
+    report.iterations += static_cast<int>(iterations);
+    report.residual = true_residual();
+    report.reason = KSPConvergedReasons[reason];
+  }
+  report.converged = report.residual <= target;
+  if (report.converged) report.reason.clear();
+  return report;
 }
 
 SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
-  double scale = stop.scale;
-  if (stop.measure == Stop::Measure::relative) {
-    double norm = 0, sum = 0;
-    petsc(VecNorm(f, NORM_2, &norm));
-    for (const double d : op_->full_diagonal()) sum += d * d;
-    scale = norm / std::sqrt(sum_over(grid_->comm(), sum));
+  Work& t = *work_;
+  const auto cells = static_cast<double>(grid_->global_cells());
+  SolveReport report;
+  double norm_f = 0, sum_f = 0, orphaned = 0;
+  {
+    const ReadAccess b(f);
+    kernels::dot(t.size, b.data(), b.data(), t.partial[0].data());
+    t.sums[0].clear();
+    t.sums[1].clear();
+    t.sums[0].add(t.partial[0]);
+    const bool singular = multigrid() && multigrid()->statistics().singular;
+    if (singular) t.sums[1].add(std::span<const double>(b.data(), t.count));
+    ExactSum::reduce(grid_->comm(), {t.sums.data(), 2});
+    norm_f = std::sqrt(t.sums[0].value());
+    sum_f = t.sums[1].value();
+    if (empty_rows_ > 0) {
+      op_->full_diagonal(t.w.data());
+      for (std::size_t c = 0; c < t.count; ++c) orphaned += t.w[c] == 0 && b[c] != 0 ? 1 : 0;
+      orphaned = sum_over(grid_->comm(), orphaned);
+    }
   }
-  return krylov_->solve(f, nullptr, scale, stop.tolerance, u, nullptr);
+  const double unit = stop.measure == Stop::Measure::relative ? norm_f : diagonal_rms_ * stop.scale * std::sqrt(cells);
+  const double target = stop.tolerance * unit;
+  const auto number = [](double value) {
+    std::ostringstream out;
+    out << value;
+    return out.str();
+  };
+  if (!std::isfinite(norm_f)) {
+    report.reason = "the right-hand side is not finite";
+    return report;
+  }
+  if (orphaned > 0) {
+    report.reason =
+        "singular: " + number(orphaned) + " cells have a source but neither a neighbour, a wall nor a reaction";
+    return report;
+  }
+  if (std::abs(sum_f) / std::sqrt(cells) > 0.5 * target && sum_f != 0) {
+    report.residual = std::abs(sum_f) / std::sqrt(cells) / (unit > 0 ? unit : 1);
+    report.reason = "singular and not balanced: no wall and no reaction takes up the sum of the right-hand side, " +
+                    number(sum_f) + " (2-norm " + number(norm_f) + "); let a wall be open or balance the sources";
+    return report;
+  }
+  if (norm_f == 0 && stop.measure == Stop::Measure::relative) {
+    petsc(VecSet(u, 0.0));
+    report.converged = true;
+    return report;
+  }
+  if (stay_algebraic_ > 0 || !multigrid()) {
+    report = library(f, u, target, stop.max_iterations);
+  } else {
+    {
+      const ReadAccess b(f);
+      const WriteAccess x(u);
+      report = op_->symmetric() ? conjugate_gradients(b.data(), x.data(), target, stop.max_iterations)
+                                : conjugate_residuals(b.data(), x.data(), target, stop.max_iterations);
+    }
+    if (!report.converged && automatic_ && (report.reason == slow || report.reason == indefinite)) {
+      if (!algebraic_) {
+        algebraic_ = std::make_unique<CellPreconditioner>(*grid_, prefix_, PreconditionerKind::boomeramg);
+      }
+      algebraic_->set(*op_);
+      stay_algebraic_ = 10;
+      const int before = report.iterations;
+      report = library(f, u, target, stop.max_iterations);
+      report.iterations += before;
+      report.changed = true;
+    }
+  }
+  if (report.converged && op_->symmetric() && multigrid() && multigrid()->statistics().singular) {
+    const WriteAccess x(u);
+    t.sums[0].clear();
+    t.sums[0].add(std::span<const double>(x.data(), t.count));
+    ExactSum::reduce(grid_->comm(), {t.sums.data(), 1});
+    const double mean = t.sums[0].value() / cells;
+    for (std::size_t c = 0; c < t.count; ++c) x[c] -= mean;
+  }
+  if (unit > 0) report.residual /= unit;
+  return report;
 }
 
 CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric)
@@ -87,6 +604,7 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
   has_network_ = sum_over(grid.comm(), static_cast<double>(network_unknowns)) > 0;
   rhs_ = grid.vector();
   work_cells_ = grid.vector();
+  residual_ = grid.vector();
   if (has_network_) {
     work_network_ = network_vector();
     network_solution_ = network_vector();
@@ -129,10 +647,12 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
   petsc(PCShellSetApply(shell, &CoupledSolver::precondition));
   petsc(PCShellSetName(shell, "V-cycle on the cells"));
   if (symmetric) {
-    petsc(KSPSetType(krylov_.get(), KSPCG));
+    petsc(KSPSetType(krylov_.get(), KSPFCG));
+    petsc(KSPFCGSetMmax(krylov_.get(), 1));
+    petsc(KSPFCGSetNprealloc(krylov_.get(), 2));
     petsc(KSPSetNormType(krylov_.get(), KSP_NORM_UNPRECONDITIONED));
   } else {
-    petsc(KSPSetType(krylov_.get(), KSPGMRES));
+    petsc(KSPSetType(krylov_.get(), KSPFGMRES));
     petsc(KSPGMRESSetRestart(krylov_.get(), 20));
     petsc(KSPSetPCSide(krylov_.get(), PC_RIGHT));
   }
@@ -194,18 +714,31 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
   }
   const double unit = diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
   SolveReport report;
-  petsc(KSPSetTolerances(krylov_.get(), 1e-50, tolerance * unit, 1e10, 500));
-  petsc(KSPSolve(krylov_.get(), rhs_.get(), cells));
-  KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
-  petsc(KSPGetConvergedReason(krylov_.get(), &reason));
-  PetscInt iterations = 0;
-  petsc(KSPGetIterationNumber(krylov_.get(), &iterations));
-  double norm = 0;
-  petsc(KSPGetResidualNorm(krylov_.get(), &norm));
-  report.converged = reason > 0;
-  report.iterations = static_cast<int>(iterations);
+  const double target = tolerance * unit;
+  const auto true_residual = [&] {
+    petsc(MatMult(schur_.get(), cells, residual_.get()));
+    petsc(VecAYPX(residual_.get(), -1.0, rhs_.get()));
+    double norm = 0;
+    petsc(VecNorm(residual_.get(), NORM_2, &norm));
+    return norm;
+  };
+  // What the Krylov method calls converged is checked against the residual itself; rounding makes them part.
+  double norm = std::numeric_limits<double>::infinity(), before = norm;
+  constexpr int most = 500;
+  do {
+    petsc(KSPSetTolerances(krylov_.get(), 1e-50, 0.9 * target, 1e10, most - report.iterations));
+    petsc(KSPSolve(krylov_.get(), rhs_.get(), cells));
+    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+    petsc(KSPGetConvergedReason(krylov_.get(), &reason));
+    PetscInt iterations = 0;
+    petsc(KSPGetIterationNumber(krylov_.get(), &iterations));
+    report.iterations += static_cast<int>(iterations);
+    report.reason = KSPConvergedReasons[reason];
+    before = norm;
+    norm = true_residual();
+  } while (norm > target && norm < 0.5 * before && report.iterations < most);
+  report.converged = norm <= target;
   report.residual = unit > 0 ? norm / unit : norm;
-  report.reason = KSPConvergedReasons[reason];
   if (has_network_) {
     petsc(MatMult(from_cells_, cells, work_network_.get()));
     petsc(VecAYPX(work_network_.get(), -1.0, network_rhs));

@@ -2,21 +2,32 @@
 #include <memory>
 #include <string>
 
+#include "solvers/multigrid.hpp"
 #include "solvers/operator.hpp"
 
 namespace sanctuary {
 
-/// One cheap approximate inverse of a CellOperator, for use inside a Krylov method. This version runs one symmetric
-/// V-cycle of hypre's PFMG (without hypre: one of GAMG). Options prefix: `<prefix>cells_`.
+/// What stands in for the inverse of a CellOperator inside a Krylov method.
+enum class PreconditionerKind { multigrid, pfmg, boomeramg, gamg };
+
+/// One cheap approximate inverse of a CellOperator, for use inside a flexible Krylov method: our own multigrid, or by
+/// the option `-<prefix>preconditioner` pfmg, boomeramg (of hypre) or gamg, to compare. Their options prefix:
+/// `<prefix>cells_`.
 class CellPreconditioner {
  public:
   CellPreconditioner(const Grid& grid, const std::string& prefix);
+  CellPreconditioner(const Grid& grid, const std::string& prefix, PreconditionerKind kind);
   /// Takes new coefficients. Collective.
   void set(const CellOperator& op);
   /// out = approximate inverse of the operator times in. Collective.
   void apply(Vec in, Vec out) const;
+  [[nodiscard]] PreconditionerKind kind() const { return kind_; }
+  /// Our own multigrid; null with another kind.
+  [[nodiscard]] Multigrid* multigrid() const { return multigrid_.get(); }
 
  private:
+  PreconditionerKind kind_;
+  std::unique_ptr<Multigrid> multigrid_;
   DmHandle dm_;
   MatHandle matrix_;
   KspHandle ksp_;
@@ -26,8 +37,9 @@ class CellPreconditioner {
 struct SolveReport {
   bool converged = false;
   int iterations = 0;
-  double residual = 0;  ///< 2-norm of the true residual in the measure that was asked for
-  std::string reason;
+  double residual = 0;   ///< 2-norm of the true residual in the measure that was asked for
+  bool changed = false;  ///< the multigrid was too slow and algebraic multigrid took over
+  std::string reason;    ///< why it did not converge
 };
 
 /// When a solve is done.
@@ -84,26 +96,56 @@ class CoupledSolver {
   CellPreconditioner preconditioner_;
   MatHandle schur_;
   KspHandle krylov_, network_ksp_;
-  VecHandle rhs_, work_cells_, work_network_, network_solution_;
+  VecHandle rhs_, residual_, work_cells_, work_network_, network_solution_;
 };
 
-/// A u = f for one CellOperator, symmetric or not.
+/// A u = f for one CellOperator: flexible conjugate gradients where it is symmetric (Notay 2000, SIAM J Sci Comput
+/// 22:1444), truncated generalised conjugate residuals else (Eisenstat, Elman & Schultz 1983, SIAM J Numer Anal
+/// 20:345), on the multigrid. Where that converges too slowly (contrasts beyond what its coarse grids can hold) it goes
+/// on with algebraic multigrid and says so. All sums are exact, so that iterations and solution have the same digits on
+/// any number of ranks (as long as x is cut at multiples of Grid::sum_unit). Options: `-<prefix>preconditioner
+/// auto|multigrid|pfmg|boomeramg|gamg`, `-<prefix>view`.
 class EllipticSolver {
  public:
   EllipticSolver(const Grid& grid, std::string prefix);
+  EllipticSolver(const EllipticSolver&) = delete;
+  EllipticSolver& operator=(const EllipticSolver&) = delete;
+  ~EllipticSolver();
   /// Takes new coefficients; `op` is borrowed until the next call. `rebuild` = false keeps the preconditioner (the
   /// solution is the same, the iterations may be more). Collective.
   void set(const CellOperator& op, bool rebuild = true);
-  /// Solves from the start value in `u`. Not converged: the report says why and `u` is the best iterate. Collective.
+  /// Solves from the start value in `u`. Singular systems (closed walls, no reaction) have to balance; the solution of
+  /// a symmetric one has mean zero. Not converged: the report says why and `u` is the best iterate. Collective;
+  /// allocates nothing after the first call, unless it has to change the method.
   [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
   [[nodiscard]] const CellOperator& op() const { return *op_; }
+  /// Our own multigrid; null where an option chose another preconditioner.
+  [[nodiscard]] const Multigrid* multigrid() const;
+  /// Bytes held by this rank, without those of other libraries.
+  [[nodiscard]] std::size_t memory() const;
+  /// What it is made of, as text.
+  [[nodiscard]] std::string view() const;
 
  private:
+  struct Work;
+  SolveReport conjugate_gradients(const double* f, double* u, double target, int most);
+  SolveReport conjugate_residuals(const double* f, double* u, double target, int most);
+  SolveReport library(Vec f, Vec u, double target, int most);
+  std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
+  double norm2_of(std::size_t count);
+
   const Grid* grid_;
   std::string prefix_;
   const CellOperator* op_ = nullptr;
-  std::unique_ptr<CoupledSolver> krylov_;
-  bool krylov_symmetric_ = true;
+  CellPreconditioner preconditioner_;
+  bool automatic_ = true;   // may change to algebraic multigrid
+  int stay_algebraic_ = 0;  // set-ups for which the change holds
+  double diagonal_rms_ = 1;
+  double empty_rows_ = 0;
+  std::unique_ptr<CellPreconditioner> algebraic_;
+  KspHandle library_;
+  MatHandle shell_;
+  std::unique_ptr<Work> work_;
 };
 
 }  // namespace sanctuary

@@ -219,7 +219,12 @@ void CellOperator::add_wall_source(Vec out) const {
 }
 
 std::vector<double> CellOperator::full_diagonal() const {
-  std::vector<double> result = diagonal_;
+  std::vector<double> result(diagonal_.size());
+  full_diagonal(result.data());
+  return result;
+}
+
+void CellOperator::full_diagonal(double* out) const {
   const auto& n = grid_->size();
   for (long k = 0; k < n[2]; ++k) {
     for (long j = 0; j < n[1]; ++j) {
@@ -230,11 +235,11 @@ std::vector<double> CellOperator::full_diagonal() const {
           sum += from_upper(axis)[from_lower_.index(axis, i, j, k)];
           sum += from_lower_[axis][from_lower_.index(axis, i + unit[a][0], j + unit[a][1], k + unit[a][2])];
         }
-        result[static_cast<std::size_t>((k * n[1] + j) * n[0] + i)] += sum;
+        const auto cell = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
+        out[cell] = diagonal_[cell] + sum;
       }
     }
   }
-  return result;
 }
 
 std::array<double, 6> CellOperator::wall_outflow(Vec u) const {

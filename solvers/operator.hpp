@@ -52,6 +52,8 @@ class CellOperator {
   void add_wall_source(Vec out) const;
   /// Full diagonal of A (diagonal plus face coefficients) of owned cells.
   [[nodiscard]] std::vector<double> full_diagonal() const;
+  /// The same into `out`, one value per owned cell.
+  void full_diagonal(double* out) const;
   /// Amount per time that leaves the box through each wall for the values `u`. Collective.
   [[nodiscard]] std::array<double, 6> wall_outflow(Vec u) const;
   /// Sum of the positive parts and of the negative parts of what crosses the walls face by face, out and in.
