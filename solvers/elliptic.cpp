@@ -111,29 +111,14 @@ void CellPreconditioner::apply(Vec in, Vec out) const {
 
 /// Vectors of the Krylov methods. `p` has a layer of ghosts, the rest the owned cells only.
 struct EllipticSolver::Work {
-  explicit Work(const Grid& grid) : size(grid.size()), count(grid.local_cells()) {
-    Layout layout;
-    layout.cuts = grid.cuts();
-    for (int rank = 0; rank < size_of(grid.comm()); ++rank) layout.owner.push_back(rank);
-    Box domain;
-    domain.high = grid.spec().cells;
+  static constexpr std::size_t kept = 5;  // directions of the conjugate residuals
+  explicit Work(const Grid& grid) : size(grid.size()), count(grid.local_cells()), ghosted(grid) {
     for (std::size_t a = 0; a < 3; ++a) {
-      box.low[a] = grid.start()[a];
-      box.high[a] = grid.start()[a] + size[a];
       local.high[a] = size[a];
+      with_ghosts.low[a] = ghosted.shared(2 * a) ? -1 : 0;
+      with_ghosts.high[a] = size[a] + (ghosted.shared(2 * a + 1) ? 1 : 0);
     }
-    with_ghosts = local;
-    for (std::size_t a = 0; a < 3; ++a) {
-      if (box.low[a] > 0) with_ghosts.low[a] = -1;
-      if (box.high[a] < domain.high[a]) ++with_ghosts.high[a];
-    }
-    const Box around = grown(box, 1, 1);
-    ghosted.assign(static_cast<std::size_t>(around.cells()), 0.0);
-    p.data = ghosted.data();
-    p.row = around.size(0);
-    p.plane = p.row * around.size(1);
-    p.origin = p.plane + p.row + 1;
-    exchange = std::make_unique<BoxCopy<double>>(grid.comm(), layout, layout, 1, 1, domain, 6890);
+    p = {ghosted.line(0, 0), ghosted.row(), ghosted.plane(), 0};
     r.assign(count, 0.0);
     w.assign(count, 0.0);
     const auto partials = static_cast<std::size_t>(kernels::units(size[0]) * size[1] * size[2]);
@@ -147,15 +132,7 @@ struct EllipticSolver::Work {
     }
     arrays.diagonal = op.diagonal().data();
   }
-  /// Copies owned values into `p` and fills its ghosts.
-  void ghost(const double* values) {
-    for (long k = 0; k < size[2]; ++k) {
-      for (long j = 0; j < size[1]; ++j) std::copy_n(values + (k * size[1] + j) * size[0], size[0], p.at(j, k));
-    }
-    const BoxArray<double> all{ghosted.data(), grown(box, 1, 1)};
-    exchange->run(all, all);
-  }
-  [[nodiscard]] static Box plane(Box of, long k) {
+  [[nodiscard]] static IndexBox plane(IndexBox of, long k) {
     of.low[2] = k;
     of.high[2] = k + 1;
     return of;
@@ -163,13 +140,13 @@ struct EllipticSolver::Work {
 
   std::array<long, 3> size;
   std::size_t count;
-  Box box, local, with_ghosts;
-  std::vector<double> ghosted, r, w;
-  kernels::Padded p;
-  std::unique_ptr<BoxCopy<double>> exchange;
+  IndexBox local, with_ghosts;
+  GhostedCells ghosted;
+  std::vector<double> r, w;
+  kernels::Padded p;  // in `ghosted`
   kernels::OperatorArrays arrays;
   std::array<std::vector<double>, 2> partial;  // sums over units of rows
-  std::array<ExactSum, 12> sums;
+  std::array<ExactSum, kept> sums;
   std::vector<std::vector<double>> directions, images;  // of conjugate residuals
 };
 
@@ -183,11 +160,11 @@ EllipticSolver::~EllipticSolver() = default;
 const Multigrid* EllipticSolver::multigrid() const { return preconditioner_.multigrid(); }
 
 std::size_t EllipticSolver::memory() const {
-  std::size_t doubles = work_->ghosted.capacity() + work_->r.capacity() + work_->w.capacity() +
-                        work_->partial[0].capacity() + work_->partial[1].capacity();
+  std::size_t doubles =
+      work_->r.capacity() + work_->w.capacity() + work_->partial[0].capacity() + work_->partial[1].capacity();
   for (const auto& v : work_->directions) doubles += v.capacity();
   for (const auto& v : work_->images) doubles += v.capacity();
-  return doubles * sizeof(double) + (multigrid() ? multigrid()->statistics().memory : 0);
+  return doubles * sizeof(double) + work_->ghosted.memory() + (multigrid() ? multigrid()->statistics().memory : 0);
 }
 
 std::string EllipticSolver::view() const {
@@ -251,7 +228,8 @@ std::array<double, 2> EllipticSolver::start_residual(const double* f, const doub
   if (from_zero) {
     std::fill(t.r.begin(), t.r.end(), 0.0);
   } else {
-    t.ghost(u);
+    t.ghosted.start(u);
+    t.ghosted.finish();
     kernels::apply(t.arrays, t.p, t.r.data(), t.local, nullptr, nullptr);
   }
   kernels::residual(t.size, f, t.r.data(), t.partial[0].data(), t.partial[1].data());
@@ -331,8 +309,7 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
       }
       const double pw = norm2_of(1);
       if (!(pw > 0) || !(rz > 0)) {
-        report.reason =
-            std::isfinite(pw) && std::isfinite(rz) ? "the system is not positive definite" : "a number is not finite";
+        report.reason = std::isfinite(pw) && std::isfinite(rz) ? indefinite : "a number is not finite";
         break;
       }
       alpha = rz / pw;
@@ -359,7 +336,7 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
 }
 
 SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, double target, int most) {
-  constexpr std::size_t kept = 5;
+  constexpr std::size_t kept = Work::kept;
   Work& t = *work_;
   Multigrid& multigrid = *preconditioner_.multigrid();
   const auto& map = multigrid.colours();

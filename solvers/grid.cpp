@@ -150,6 +150,43 @@ VecHandle Grid::vector() const {
   return vec;
 }
 
+IndexBox Grid::block() const {
+  IndexBox box;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    box.low[axis] = start_[axis];
+    box.high[axis] = start_[axis] + size_[axis];
+  }
+  return box;
+}
+
+Layout Grid::layout() const {
+  Layout layout;
+  layout.cuts = cuts_;
+  for (int rank = 0; rank < size_of(comm_); ++rank) layout.owner.push_back(rank);
+  return layout;
+}
+
+GhostedCells::GhostedCells(const Grid& grid)
+    : size_(grid.size()),
+      values_(static_cast<std::size_t>(grown(grid.block(), 1, 1).cells()), 0.0),
+      row_(size_[0] + 2),
+      plane_(row_ * (size_[1] + 2)),
+      origin_(plane_ + row_ + 1),
+      exchange_(grid.comm(), grid.layout(), grid.layout(), 1, 1, IndexBox{{0, 0, 0}, grid.spec().cells}, 6890, false),
+      all_{values_.data(), grown(grid.block(), 1, 1)} {
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    shared_[2 * axis] = grid.start()[axis] > 0;
+    shared_[2 * axis + 1] = grid.start()[axis] + size_[axis] < grid.spec().cells[axis];
+  }
+}
+
+void GhostedCells::start(const double* owned) {
+  for (long k = 0; k < size_[2]; ++k) {
+    for (long j = 0; j < size_[1]; ++j) std::copy_n(owned + (k * size_[1] + j) * size_[0], size_[0], line(j, k));
+  }
+  exchange_.start(all_, all_);
+}
+
 FaceField::FaceField(const Grid& grid) {
   for (int axis = 0; axis < 3; ++axis) {
     auto& extent = extent_[static_cast<std::size_t>(axis)];

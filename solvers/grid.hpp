@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "solvers/layout.hpp"
 #include "solvers/petsc.hpp"
 
 namespace sanctuary {
@@ -63,6 +64,10 @@ class Grid {
   /// The cell that holds a point; points on or just outside a wall belong to the cell at the wall.
   [[nodiscard]] std::array<long, 3> cell_of(const std::array<double, 3>& point) const;
 
+  /// The block of this rank, and how the box is cut.
+  [[nodiscard]] IndexBox block() const;
+  [[nodiscard]] Layout layout() const;
+
   /// A new vector of one value per cell, zero. Collective.
   [[nodiscard]] VecHandle vector() const;
 
@@ -73,6 +78,31 @@ class Grid {
   std::array<long, 3> start_{}, size_{};
   std::array<std::vector<long>, 3> cuts_;  // first cell of each block along each axis, and the end
   PetscInt first_row_ = 0;
+};
+
+/// Values of the owned cells with one layer of ghosts around them; beyond the walls stands zero.
+class GhostedCells {
+ public:
+  explicit GhostedCells(const Grid& grid);
+  /// Copies the owned values in; `finish` waits for those of the neighbours. Collective, without allocation.
+  void start(const double* owned);
+  void finish() { exchange_.finish(all_); }
+  /// Value of local cell (0, j, k); rows and planes are `row()` and `plane()` apart.
+  [[nodiscard]] double* line(long j, long k) { return values_.data() + origin_ + row_ * j + plane_ * k; }
+  [[nodiscard]] long row() const { return row_; }
+  [[nodiscard]] long plane() const { return plane_; }
+  /// True if another rank's cells lie beyond this side (-x, +x, -y, ...).
+  [[nodiscard]] bool shared(std::size_t side) const { return shared_[side]; }
+  [[nodiscard]] const std::array<long, 3>& size() const { return size_; }
+  [[nodiscard]] std::size_t memory() const { return values_.capacity() * sizeof(double) + exchange_.memory(); }
+
+ private:
+  std::array<long, 3> size_;
+  std::array<bool, 6> shared_{};
+  std::vector<double> values_;
+  long row_, plane_, origin_;
+  BoxCopy<double> exchange_;
+  BoxArray<double> all_;
 };
 
 /// One value on each face that touches an owned cell, by axis; a face stands at the lower side of its cell.

@@ -6,11 +6,11 @@
 
 namespace sanctuary {
 
-Box Layout::block(std::size_t number) const {
+IndexBox Layout::block(std::size_t number) const {
   const auto count = blocks();
   const auto n = static_cast<long>(number);
   const std::array<long, 3> place{n % count[0], n / count[0] % count[1], n / (count[0] * count[1])};
-  Box box;
+  IndexBox box;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     box.low[axis] = cuts[axis][static_cast<std::size_t>(place[axis])];
     box.high[axis] = cuts[axis][static_cast<std::size_t>(place[axis]) + 1];
@@ -18,9 +18,9 @@ Box Layout::block(std::size_t number) const {
   return box;
 }
 
-Box Layout::block_of_rank(int rank) const {
+IndexBox Layout::block_of_rank(int rank) const {
   const auto found = std::find(owner.begin(), owner.end(), rank);
-  return found == owner.end() ? Box{} : block(static_cast<std::size_t>(found - owner.begin()));
+  return found == owner.end() ? IndexBox{} : block(static_cast<std::size_t>(found - owner.begin()));
 }
 
 int Layout::neighbour(int rank, std::size_t axis, int side) const {
@@ -34,17 +34,32 @@ int Layout::neighbour(int rank, std::size_t axis, int side) const {
   return owner[static_cast<std::size_t>((place[2] * count[1] + place[1]) * count[0] + place[0])];
 }
 
+namespace {
+
+template <class Visit>
+void for_rows(const IndexBox& box, Visit&& visit) {
+  for (long k = box.low[2]; k < box.high[2]; ++k) {
+    for (long j = box.low[1]; j < box.high[1]; ++j) visit(j, k);
+  }
+}
+
+}  // namespace
+
 template <class T>
-BoxCopy<T>::BoxCopy(MPI_Comm comm, const Layout& from, const Layout& to, long below, long above, const Box& domain,
-                    int tag)
+BoxCopy<T>::BoxCopy(MPI_Comm comm, const Layout& from, const Layout& to, long below, long above, const IndexBox& domain,
+                    int tag, bool corners)
     : comm_(comm), tag_(tag) {
   const int me = rank_of(comm);
-  const Box source = from.block_of_rank(me);
-  const Box target_block = to.block_of_rank(me);
-  const Box target = target_block.empty() ? Box{} : intersection(grown(target_block, below, above), domain);
+  const IndexBox source = from.block_of_rank(me);
+  const IndexBox target_block = to.block_of_rank(me);
+  const IndexBox target = target_block.empty() ? IndexBox{} : intersection(grown(target_block, below, above), domain);
   std::size_t offset = 0;
-  const auto plan = [&](std::vector<Part>& parts, int rank, const Box& box) {
-    if (box.empty()) return;
+  const auto plan = [&](std::vector<Part>& parts, int rank, const IndexBox& box, const IndexBox& block) {
+    int beyond = 0;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      beyond += box.low[axis] < block.low[axis] || box.high[axis] > block.high[axis] ? 1 : 0;
+    }
+    if (box.empty() || (!corners && beyond > 1)) return;
     if (rank == me) {
       own_ = box;
       return;
@@ -54,12 +69,13 @@ BoxCopy<T>::BoxCopy(MPI_Comm comm, const Layout& from, const Layout& to, long be
   };
   if (!source.empty()) {
     for (std::size_t b = 0; b < to.owner.size(); ++b) {
-      plan(sends_, to.owner[b], intersection(source, intersection(grown(to.block(b), below, above), domain)));
+      plan(sends_, to.owner[b], intersection(source, intersection(grown(to.block(b), below, above), domain)),
+           to.block(b));
     }
   }
   if (!target.empty()) {
     for (std::size_t b = 0; b < from.owner.size(); ++b) {
-      plan(receives_, from.owner[b], intersection(target, from.block(b)));
+      plan(receives_, from.owner[b], intersection(target, from.block(b)), target_block);
     }
   }
   buffer_.resize(offset);
@@ -67,7 +83,7 @@ BoxCopy<T>::BoxCopy(MPI_Comm comm, const Layout& from, const Layout& to, long be
 }
 
 template <class T>
-void BoxCopy<T>::run(const BoxArray<T>& source, const BoxArray<T>& target) {
+void BoxCopy<T>::start(const BoxArray<T>& source, const BoxArray<T>& target) {
   constexpr bool single = std::is_same_v<T, float>;
   const MPI_Datatype type = single ? MPI_FLOAT : MPI_DOUBLE;
   std::size_t request = 0;
@@ -75,11 +91,6 @@ void BoxCopy<T>::run(const BoxArray<T>& source, const BoxArray<T>& target) {
     MPI_Irecv(buffer_.data() + part.offset, static_cast<int>(part.box.cells()), type, part.rank, tag_, comm_,
               &requests_[request++]);
   }
-  const auto for_rows = [](const Box& box, auto&& visit) {
-    for (long k = box.low[2]; k < box.high[2]; ++k) {
-      for (long j = box.low[1]; j < box.high[1]; ++j) visit(j, k);
-    }
-  };
   for (const Part& part : sends_) {
     T* to = buffer_.data() + part.offset;
     for_rows(part.box,
@@ -92,7 +103,11 @@ void BoxCopy<T>::run(const BoxArray<T>& source, const BoxArray<T>& target) {
       std::copy_n(source.at(own_.low[0], j, k), own_.size(0), target.at(own_.low[0], j, k));
     });
   }
-  MPI_Waitall(static_cast<int>(request), requests_.data(), MPI_STATUSES_IGNORE);
+}
+
+template <class T>
+void BoxCopy<T>::finish(const BoxArray<T>& target) {
+  MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
   for (const Part& part : receives_) {
     const T* from = buffer_.data() + part.offset;
     for_rows(part.box, [&](long j, long k) {

@@ -72,7 +72,7 @@ class FlushToZero {
 };
 
 /// A block by colours with room for a layer of ghosts.
-ColourLayout colour_layout(const Box& box) {
+ColourLayout colour_layout(const IndexBox& box) {
   ColourLayout at;
   for (std::size_t axis = 0; axis < 3; ++axis) at.size[axis] = box.size(axis);
   at.parity = static_cast<int>((box.low[0] + box.low[1] + box.low[2]) & 1);
@@ -239,13 +239,6 @@ double transmissibility(double lower, double upper) {
   return difference / std::log(lower / upper);
 }
 
-Layout grid_layout(const Grid& grid) {
-  Layout layout;
-  layout.cuts = grid.cuts();
-  for (int r = 0; r < size_of(grid.comm()); ++r) layout.owner.push_back(r);
-  return layout;
-}
-
 Layout coarsened(Layout layout, const bool (&coarse)[3]) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (!coarse[axis]) continue;
@@ -259,25 +252,25 @@ Coefficients moved(MPI_Comm comm, const CoefficientView& from, bool symmetric, c
                    const Layout& new_layout, const std::array<long, 3>& cells, int tag) {
   // Faces are kept with the cell above them; those at the upper walls with a cell beyond the wall.
   Layout old_wide = old_layout, new_wide = new_layout;
-  Box domain;
+  IndexBox domain;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     ++old_wide.cuts[axis].back();
     ++new_wide.cuts[axis].back();
     domain.high[axis] = cells[axis] + 1;
   }
   const int me = rank_of(comm);
-  const Box old_box = old_layout.block_of_rank(me), new_box = new_layout.block_of_rank(me);
-  const Box source_box = old_wide.block_of_rank(me);
-  const Box target_box = new_box.empty() ? Box{} : intersection(grown(new_box, 0, 1), domain);
+  const IndexBox old_box = old_layout.block_of_rank(me), new_box = new_layout.block_of_rank(me);
+  const IndexBox source_box = old_wide.block_of_rank(me);
+  const IndexBox target_box = new_box.empty() ? IndexBox{} : intersection(grown(new_box, 0, 1), domain);
   BoxCopy<double> copy(comm, old_wide, new_wide, 0, 1, domain, tag);
   std::vector<double> source(at(source_box.cells())), target(at(target_box.cells()));
   const BoxArray<double> in{source.data(), source_box}, out{target.data(), target_box};
 
   Coefficients result;
   for (std::size_t axis = 0; axis < 3; ++axis) result.size[axis] = new_box.empty() ? 0 : new_box.size(axis);
-  const auto move = [&](auto&& take, auto&& give, const Box& old_range, const Box& new_range) {
+  const auto move = [&](auto&& take, auto&& give, const IndexBox& old_range, const IndexBox& new_range) {
     std::fill(source.begin(), source.end(), 0.0);
-    const auto for_box = [](const Box& box, auto&& visit) {
+    const auto for_box = [](const IndexBox& box, auto&& visit) {
       if (box.empty()) return;
       for (long k = box.low[2]; k < box.high[2]; ++k) {
         for (long j = box.low[1]; j < box.high[1]; ++j) {
@@ -302,7 +295,7 @@ Coefficients moved(MPI_Comm comm, const CoefficientView& from, bool symmetric, c
        [&](long i, long j, long k, double v) { result.diagonal[to.cell(i, j, k)] = v; }, old_box, new_box);
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::size_t faces = new_box.empty() ? 0 : face_count(result.size, axis);
-    Box old_faces = old_box, new_faces = new_box;
+    IndexBox old_faces = old_box, new_faces = new_box;
     if (!old_box.empty()) ++old_faces.high[axis];
     if (!new_box.empty()) ++new_faces.high[axis];
     for (int way = 0; way < (symmetric ? 1 : 2); ++way) {
@@ -333,8 +326,9 @@ double distance(const std::vector<double>& width, long face) {
 
 /// Sums the coefficients of a block onto the next level: transmissibilities over the new distances, discharges,
 /// diagonals.
-Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, const Box& box, const Box& coarse_box,
-                                 const bool (&coarse)[3], const std::array<std::vector<double>, 3>& width,
+Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, const IndexBox& box,
+                                 const IndexBox& coarse_box, const bool (&coarse)[3],
+                                 const std::array<std::vector<double>, 3>& width,
                                  const std::array<std::vector<double>, 3>& coarse_width, const Walls& walls) {
   Coefficients out;
   for (std::size_t axis = 0; axis < 3; ++axis) out.size[axis] = coarse_box.empty() ? 0 : coarse_box.size(axis);
@@ -426,7 +420,7 @@ struct Look {
   double excess = 0;                 ///< sum of what leaves or is used, over the sum of the diagonals
 };
 
-Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Box& box,
+Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const IndexBox& box,
              const std::array<long, 3>& cells) {
   std::array<double, 9> sum{};
   std::array<double, 2> total{}, most{};
@@ -574,14 +568,14 @@ struct Multigrid::Impl {
     bool coarse[3] = {};  ///< axes coarsened towards the next level
     enum class Kind { cycled, smoothed, exact } kind = Kind::cycled;
     Layout layout;
-    Box box;    // own block; empty: this rank has no part in the level
-    Box local;  // the same from zero on
+    IndexBox box;    // own block; empty: this rank has no part in the level
+    IndexBox local;  // the same from zero on
     kernels::LevelArrays arrays;
     std::vector<FloatArray> memory;
     ColourExchange exchange;
     // towards the next level
     Layout child_layout;
-    Box child_box;
+    IndexBox child_box;
     FloatArray child_memory, own_memory;
     BoxArray<float> child, own;  // values of the next level: over the children of this block, in the next level's block
     std::unique_ptr<BoxCopy<float>> down, up;
@@ -601,7 +595,7 @@ struct Multigrid::Impl {
   // where the finest level is not cut as the grid is
   struct Outer {
     ColourLayout at;
-    Box box;
+    IndexBox box;
     float* u[2] = {};
     float* f[2] = {};
     std::vector<FloatArray> memory;
@@ -619,7 +613,7 @@ struct Multigrid::Impl {
   void up_leg(Level& level, bool ghosts);
   void cycle_from(std::size_t number);
   void run();
-  static Box all(const Level& level) { return level.local; }
+  static IndexBox all(const Level& level) { return level.local; }
   template <class Work>
   static void for_shell(const Level& level, long thickness, Work&& work);
 };
@@ -629,7 +623,7 @@ void Multigrid::Impl::for_shell(const Level& level, long thickness, Work&& work)
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (int side = 0; side < 2; ++side) {
       if (!level.exchange.has(axis, side)) continue;
-      Box box = level.local;
+      IndexBox box = level.local;
       if (side == 0) {
         box.high[axis] = std::min(thickness, box.high[axis]);
       } else {
@@ -749,10 +743,10 @@ void Multigrid::Impl::link(Level& level, const Level& next, int number) {
   level.own = {};
   level.down.reset();
   level.up.reset();
-  Box domain;
+  IndexBox domain;
   domain.high = next.cells;
   if (!level.box.empty()) {
-    const Box around = grown(level.child_box, 1, 1);
+    const IndexBox around = grown(level.child_box, 1, 1);
     level.child_memory = FloatArray(at(around.cells()));
     level.child = {level.child_memory.data(), around};
   }
@@ -801,7 +795,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
   symmetric = op.symmetric();
   CoefficientView view = view_of(op);
   Coefficients storage;
-  Layout layout = grid_layout(*grid);
+  Layout layout = grid->layout();
   std::array<long, 3> cells = grid->spec().cells;
   std::array<std::vector<double>, 3> width;
   for (std::size_t a = 0; a < 3; ++a) width[a].assign(at(cells[a]), grid->spec().spacing[a]);
@@ -904,7 +898,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
     width = coarse_width;
   }
 
-  const Layout mine = grid_layout(*grid);
+  const Layout mine = grid->layout();
   Level& finest = *levels.front();
   if (finest.layout == mine && finest.kind != Level::Kind::exact) {
     outer.reset();
@@ -921,9 +915,9 @@ void Multigrid::Impl::build(const CellOperator& op) {
     outer->memory.emplace_back(floats);
     outer->f[colour] = outer->memory.back().data();
   }
-  Box domain;
+  IndexBox domain;
   domain.high = finest.cells;
-  const Box around = grown(outer->box, 1, 1);
+  const IndexBox around = grown(outer->box, 1, 1);
   outer->values_memory = FloatArray(at(around.cells()));
   outer->values = {outer->values_memory.data(), around};
   outer->level_memory = FloatArray(at(finest.box.cells()));
@@ -946,13 +940,13 @@ BoxArray<float> shifted(BoxArray<float> values, const std::array<long, 3>& low) 
 }
 
 /// Fills the layer beyond the walls.
-void reflect_at_walls(const BoxArray<float>& values, const Box& block, const std::array<long, 3>& cells,
+void reflect_at_walls(const BoxArray<float>& values, const IndexBox& block, const std::array<long, 3>& cells,
                       const std::array<double, 6>& reflect) {
   for (std::size_t a = 0; a < 3; ++a) {
     for (int side = 0; side < 2; ++side) {
       const bool wall = side == 0 ? block.low[a] == 0 : block.high[a] == cells[a];
       if (!wall) continue;
-      Box layer = values.box;
+      IndexBox layer = values.box;
       layer.low[a] = side == 0 ? -1 : cells[a];
       layer.high[a] = layer.low[a] + 1;
       const auto share = static_cast<float>(reflect[2 * a + at(side)]);
@@ -975,19 +969,19 @@ void Multigrid::Impl::down_leg(Level& level) {
   const auto& arrays = level.arrays;
   const bool together_with_others = level.exchange.any();
   if (together_with_others) {
-    for_shell(level, 2, [&](const Box& box) { kernels::smooth(arrays, 0, true, box); });
+    for_shell(level, 2, [&](const IndexBox& box) { kernels::smooth(arrays, 0, true, box); });
     level.exchange.start(arrays.u[0], 0, cost);
     level.exchange.finish(arrays.u[0], 0);
-    for_shell(level, 1, [&](const Box& box) { kernels::smooth(arrays, 1, false, box); });
+    for_shell(level, 1, [&](const IndexBox& box) { kernels::smooth(arrays, 1, false, box); });
     level.exchange.start(arrays.u[1], 1, cost);
   }
   const long n = level.local.high[2];
   const long per = level.coarse[2] ? 2 : 1;
   const BoxArray<float> out = shifted(level.child, level.child_box.low);
-  Box coarse_box;
+  IndexBox coarse_box;
   for (std::size_t a = 0; a < 3; ++a) coarse_box.high[a] = level.child_box.size(a);
   const auto plane = [&](long k) {
-    Box box = level.local;
+    IndexBox box = level.local;
     box.low[2] = k;
     box.high[2] = k + 1;
     return box;
@@ -999,7 +993,7 @@ void Multigrid::Impl::down_leg(Level& level) {
     // Residuals of plane k need the black cells of plane k + 1.
     const long ready = s - 1 >= n ? n : s - 1;
     while (restricted < coarse_box.high[2] && std::min(per * (restricted + 1), n) <= ready) {
-      Box box = coarse_box;
+      IndexBox box = coarse_box;
       box.low[2] = restricted;
       box.high[2] = ++restricted;
       kernels::restrict_residual(arrays, level.coarse, box, out);
@@ -1010,7 +1004,7 @@ void Multigrid::Impl::down_leg(Level& level) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (int side = 0; side < 2; ++side) {
       if (!level.exchange.has(axis, side)) continue;
-      Box box = coarse_box;
+      IndexBox box = coarse_box;
       if (side == 0) {
         box.high[axis] = 1;
       } else {
@@ -1027,19 +1021,19 @@ void Multigrid::Impl::up_leg(Level& level, bool ghosts) {
   const long n = level.local.high[2];
   const bool together_with_others = level.exchange.any();
   const auto plane = [&](long k) {
-    Box box = level.local;
+    IndexBox box = level.local;
     box.low[2] = k;
     box.high[2] = k + 1;
     return box;
   };
   if (together_with_others) {
-    Box box = level.local;
+    IndexBox box = level.local;
     for (std::size_t a = 0; a < 3; ++a) {
       if (level.exchange.has(a, 0)) box.low[a] = -1;
       if (level.exchange.has(a, 1)) ++box.high[a];
     }
     kernels::prolong_to_black(arrays, level.weights, values, box, level.scratch.data());
-    for_shell(level, 2, [&](const Box& shell) { kernels::smooth(arrays, 0, false, shell); });
+    for_shell(level, 2, [&](const IndexBox& shell) { kernels::smooth(arrays, 0, false, shell); });
     level.exchange.start(arrays.u[0], 0, cost);
   } else {
     kernels::prolong_to_black(arrays, level.weights, values, plane(0), level.scratch.data());
@@ -1053,7 +1047,7 @@ void Multigrid::Impl::up_leg(Level& level, bool ghosts) {
   }
   if (!together_with_others) return;
   level.exchange.finish(arrays.u[0], 0);
-  for_shell(level, 1, [&](const Box& shell) { kernels::smooth(arrays, 1, false, shell); });
+  for_shell(level, 1, [&](const IndexBox& shell) { kernels::smooth(arrays, 1, false, shell); });
   if (!ghosts) return;
   level.exchange.start(arrays.u[1], 1, cost);
   level.exchange.finish(arrays.u[1], 1);
@@ -1131,7 +1125,7 @@ void Multigrid::Impl::run() {
     cycle_from(0);
     return;
   }
-  Box own;
+  IndexBox own;
   for (std::size_t a = 0; a < 3; ++a) own.high[a] = outer->box.size(a);
   kernels::join(outer->at, outer->f, own, shifted(outer->values, outer->box.low));
   outer->in->run(outer->values, outer->level_values);
@@ -1156,7 +1150,7 @@ void Multigrid::Impl::run() {
   outer->out->run(outer->level_values, outer->values);
   cost.messages += outer->in->messages() + outer->out->messages();
   cost.bytes_sent += outer->in->bytes_sent() + outer->out->bytes_sent();
-  Box with_ghosts = own;
+  IndexBox with_ghosts = own;
   for (std::size_t a = 0; a < 3; ++a) {
     if (outer->box.low[a] > 0) with_ghosts.low[a] = -1;
     if (outer->box.high[a] < finest.cells[a]) ++with_ghosts.high[a];

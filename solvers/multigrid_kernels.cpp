@@ -39,7 +39,7 @@ inline __attribute__((always_inline)) double sum8(const vector8& v) {
 
 }  // namespace
 
-SANCTUARY_CLONES void smooth(const LevelArrays& level, int colour, bool from_zero, const Box& box) {
+SANCTUARY_CLONES void smooth(const LevelArrays& level, int colour, bool from_zero, const IndexBox& box) {
   const long row = level.at.row, plane = level.at.plane;
   for (long k = box.low[2]; k < box.high[2]; ++k) {
     for (long j = box.low[1]; j < box.high[1]; ++j) {
@@ -77,7 +77,7 @@ SANCTUARY_CLONES void smooth(const LevelArrays& level, int colour, bool from_zer
   }
 }
 
-SANCTUARY_CLONES void restrict_residual(const LevelArrays& level, const bool (&coarse)[3], const Box& box,
+SANCTUARY_CLONES void restrict_residual(const LevelArrays& level, const bool (&coarse)[3], const IndexBox& box,
                                         const BoxArray<float>& out) {
   const long row = level.at.row, plane = level.at.plane;
   const auto& n = level.at.size;
@@ -124,8 +124,8 @@ SANCTUARY_CLONES void restrict_residual(const LevelArrays& level, const bool (&c
 }
 
 SANCTUARY_CLONES void prolong_to_black(const LevelArrays& level, const Interpolation& weights,
-                                       const BoxArray<float>& values, const Box& box, float* scratch) {
-  const Box& have = values.box;
+                                       const BoxArray<float>& values, const IndexBox& box, float* scratch) {
+  const IndexBox& have = values.box;
   for (long k = box.low[2]; k < box.high[2]; ++k) {
     const long kc = weights.coarse[2] ? k >> 1 : k;
     const float wz = weights.far[2][k + 1];
@@ -160,7 +160,7 @@ SANCTUARY_CLONES void prolong_to_black(const LevelArrays& level, const Interpola
   }
 }
 
-SANCTUARY_CLONES void split(const ColourLayout& at, const BoxArray<const float>& values, const Box& box,
+SANCTUARY_CLONES void split(const ColourLayout& at, const BoxArray<const float>& values, const IndexBox& box,
                             float* const (&out)[2]) {
   for (long k = box.low[2]; k < box.high[2]; ++k) {
     for (long j = box.low[1]; j < box.high[1]; ++j) {
@@ -175,7 +175,7 @@ SANCTUARY_CLONES void split(const ColourLayout& at, const BoxArray<const float>&
   }
 }
 
-SANCTUARY_CLONES void join(const ColourLayout& at, float* const (&in)[2], const Box& box,
+SANCTUARY_CLONES void join(const ColourLayout& at, float* const (&in)[2], const IndexBox& box,
                            const BoxArray<float>& values) {
   for (long k = box.low[2]; k < box.high[2]; ++k) {
     for (long j = box.low[1]; j < box.high[1]; ++j) {
@@ -195,8 +195,8 @@ SANCTUARY_CLONES void join(const ColourLayout& at, float* const (&in)[2], const 
   }
 }
 
-SANCTUARY_CLONES void apply(const OperatorArrays& op, const Padded& in, double* out, const Box& box, double* in_out,
-                            double* out_out) {
+SANCTUARY_CLONES void apply(const OperatorArrays& op, const Padded& in, double* out, const IndexBox& box,
+                            double* in_out, double* out_out) {
   const auto& n = op.size;
   const long x_row = n[0] + 1;
   const long per_row = units(n[0]);
@@ -268,7 +268,7 @@ SANCTUARY_CLONES void apply(const OperatorArrays& op, const Padded& in, double* 
 }
 
 SANCTUARY_CLONES void direction(const ColourLayout& at, float* const (&u)[2], double scale, double beta,
-                                const Padded& p, const Box& box) {
+                                const Padded& p, const IndexBox& box) {
   for (long k = box.low[2]; k < box.high[2]; ++k) {
     for (long j = box.low[1]; j < box.high[1]; ++j) {
       const int first = at.first(j, k);
@@ -293,7 +293,7 @@ SANCTUARY_CLONES void direction(const ColourLayout& at, float* const (&u)[2], do
 }
 
 SANCTUARY_CLONES void products(const ColourLayout& at, float* const (&u)[2], double scale, const double* r,
-                               const double* w, const Box& box, double* rz, double* wz) {
+                               const double* w, const IndexBox& box, double* rz, double* wz) {
   const auto& n = at.size;
   const long per_row = units(n[0]);
   for (long k = box.low[2]; k < box.high[2]; ++k) {
@@ -345,7 +345,7 @@ SANCTUARY_CLONES void products(const ColourLayout& at, float* const (&u)[2], dou
 }
 
 SANCTUARY_CLONES void update(const ColourLayout& at, double alpha, const Padded& p, const double* w, double* x,
-                             double* r, double f_scale, float* const (&f)[2], const Box& box, double* rr) {
+                             double* r, double f_scale, float* const (&f)[2], const IndexBox& box, double* rr) {
   const auto& n = at.size;
   const long per_row = units(n[0]);
   for (long k = box.low[2]; k < box.high[2]; ++k) {

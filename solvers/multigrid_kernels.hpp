@@ -42,16 +42,17 @@ struct Interpolation {
 };
 
 /// Gauss-Seidel on one colour of the cells of `box` (local numbers); `from_zero`: the other colour is zero.
-void smooth(const LevelArrays& level, int colour, bool from_zero, const Box& box);
+void smooth(const LevelArrays& level, int colour, bool from_zero, const IndexBox& box);
 /// Residual after a black sweep that followed a red one from zero (it lives on red cells), summed into the coarse cells
 /// of `box` (local coarse numbers). `out` covers a box that holds them.
-void restrict_residual(const LevelArrays& level, const bool (&coarse)[3], const Box& box, const BoxArray<float>& out);
+void restrict_residual(const LevelArrays& level, const bool (&coarse)[3], const IndexBox& box,
+                       const BoxArray<float>& out);
 /// Adds the interpolated coarse values to the black cells of one fine plane, `box` may reach one layer into the ghosts.
 void prolong_to_black(const LevelArrays& level, const Interpolation& weights, const BoxArray<float>& values,
-                      const Box& box, float* scratch);
+                      const IndexBox& box, float* scratch);
 /// Both colours from values x fastest and back; `box` in local numbers.
-void split(const ColourLayout& at, const BoxArray<const float>& values, const Box& box, float* const (&out)[2]);
-void join(const ColourLayout& at, float* const (&in)[2], const Box& box, const BoxArray<float>& values);
+void split(const ColourLayout& at, const BoxArray<const float>& values, const IndexBox& box, float* const (&out)[2]);
+void join(const ColourLayout& at, float* const (&in)[2], const IndexBox& box, const BoxArray<float>& values);
 
 /// Cells along x whose products are added up before they enter an exact sum.
 inline constexpr long unit = 64;
@@ -74,16 +75,17 @@ struct OperatorArrays {
 
 /// out = A in on the rows of `box`, and the sums of in x out and out x out over each unit of each row (both may be
 /// null).
-void apply(const OperatorArrays& op, const Padded& in, double* out, const Box& box, double* in_out, double* out_out);
+void apply(const OperatorArrays& op, const Padded& in, double* out, const IndexBox& box, double* in_out,
+           double* out_out);
 /// p = scale u + beta p on `box` (it may reach into the ghosts).
 void direction(const ColourLayout& at, float* const (&u)[2], double scale, double beta, const Padded& p,
-               const Box& box);
+               const IndexBox& box);
 /// Sums of r z and w z over each unit of each row, z = scale u.
 void products(const ColourLayout& at, float* const (&u)[2], double scale, const double* r, const double* w,
-              const Box& box, double* rz, double* wz);
+              const IndexBox& box, double* rz, double* wz);
 /// x += alpha p; r -= alpha w; f = r f_scale by colours; sums of r r over each unit.
 void update(const ColourLayout& at, double alpha, const Padded& p, const double* w, double* x, double* r,
-            double f_scale, float* const (&f)[2], const Box& box, double* rr);
+            double f_scale, float* const (&f)[2], const IndexBox& box, double* rr);
 /// r = b - r and sums of r r and b b over each unit of each row of a block of this size.
 void residual(const std::array<long, 3>& size, const double* b, double* r, double* rr, double* bb);
 /// f = scale r by colours, and r = scale u.

@@ -5,6 +5,7 @@
 
 #include "base/comm.hpp"
 #include "solvers/bernoulli.hpp"
+#include "solvers/multigrid_kernels.hpp"
 
 namespace sanctuary {
 namespace {
@@ -41,7 +42,8 @@ constexpr std::array<std::array<long, 3>, 3> unit{{{1, 0, 0}, {0, 1, 0}, {0, 0, 
 
 }  // namespace
 
-CellOperator::CellOperator(const Grid& grid) : grid_(&grid), from_lower_(grid), diagonal_(grid.local_cells(), 0.0) {
+CellOperator::CellOperator(const Grid& grid)
+    : grid_(&grid), from_lower_(grid), diagonal_(grid.local_cells(), 0.0), scratch_(grid) {
   petsc(DMCreateLocalVector(grid.dm(), ghosted_.out()));
 }
 
@@ -139,46 +141,38 @@ void CellOperator::add_faces(const std::vector<double>& coefficient, const FaceF
 }
 
 void CellOperator::apply(Vec in, Vec out) const {
-  const Ghosted u(*grid_, in, ghosted_.get());
-  WriteAccess y(out);
-  const auto& n = grid_->size();
-  const double* diagonal = diagonal_.data();
-  const auto& start = grid_->start();
-  const auto& cells = grid_->spec().cells;
-  for (long k = 0; k < n[2]; ++k) {
-    const bool low_z = start[2] + k > 0, high_z = start[2] + k + 1 < cells[2];
-    for (long j = 0; j < n[1]; ++j) {
-      const bool low_y = start[1] + j > 0, high_y = start[1] + j + 1 < cells[1];
-      const double* c = u.line(j, k);
-      // At a wall the missing neighbour is the cell itself; its coefficient enters with zero value below.
-      const double* south = low_y ? u.line(j - 1, k) : c;
-      const double* north = high_y ? u.line(j + 1, k) : c;
-      const double* below = low_z ? u.line(j, k - 1) : c;
-      const double* above = high_z ? u.line(j, k + 1) : c;
-      const double sy = low_y ? 1 : 0, ny = high_y ? 1 : 0, bz = low_z ? 1 : 0, az = high_z ? 1 : 0;
-      const std::size_t row = static_cast<std::size_t>((k * n[1] + j) * n[0]);
-      const double* xl = from_lower_[0].data() + from_lower_.index(0, 0, j, k);
-      const double* xu = from_upper(0).data() + from_lower_.index(0, 0, j, k);
-      const double* yl0 = from_lower_[1].data() + from_lower_.index(1, 0, j, k);
-      const double* yu0 = from_upper(1).data() + from_lower_.index(1, 0, j, k);
-      const double* yl1 = from_lower_[1].data() + from_lower_.index(1, 0, j + 1, k);
-      const double* yu1 = from_upper(1).data() + from_lower_.index(1, 0, j + 1, k);
-      const double* zl0 = from_lower_[2].data() + from_lower_.index(2, 0, j, k);
-      const double* zu0 = from_upper(2).data() + from_lower_.index(2, 0, j, k);
-      const double* zl1 = from_lower_[2].data() + from_lower_.index(2, 0, j, k + 1);
-      const double* zu1 = from_upper(2).data() + from_lower_.index(2, 0, j, k + 1);
-      double* r = y.data() + row;
-      const double* d = diagonal + row;
-      for (long i = 0; i < n[0]; ++i) {
-        const double own = d[i] + xl[i + 1] + xu[i] + yl1[i] + yu0[i] + zl1[i] + zu0[i];
-        r[i] = own * c[i] - sy * yl0[i] * south[i] - ny * yu1[i] * north[i] - bz * zl0[i] * below[i] -
-               az * zu1[i] * above[i];
+  kernels::OperatorArrays arrays;
+  arrays.size = grid_->size();
+  for (int axis = 0; axis < 3; ++axis) {
+    arrays.from_lower[axis] = from_lower(axis).data();
+    arrays.from_upper[axis] = symmetric_ ? nullptr : from_upper(axis).data();
+  }
+  arrays.diagonal = diagonal_.data();
+  const ReadAccess values(in);
+  const WriteAccess result(out);
+  scratch_.start(values.data());
+  const kernels::Padded u{scratch_.line(0, 0), scratch_.row(), scratch_.plane(), 0};
+  // The inside while the neighbours' values are on their way, then the shell.
+  IndexBox all;
+  all.high = grid_->size();
+  const auto on = [&](const IndexBox& box) { kernels::apply(arrays, u, result.data(), box, nullptr, nullptr); };
+  IndexBox inside = all;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    if (scratch_.shared(2 * axis)) ++inside.low[axis];
+    if (scratch_.shared(2 * axis + 1)) --inside.high[axis];
+  }
+  if (!inside.empty()) on(inside);
+  scratch_.finish();
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (std::size_t side = 0; side < 2; ++side) {
+      if (!scratch_.shared(2 * axis + side)) continue;
+      IndexBox shell = all;
+      if (side == 0) {
+        shell.high[axis] = 1;
+      } else {
+        shell.low[axis] = shell.high[axis] - 1;
       }
-      // x neighbours apart, so that the ends of a line at a wall need no mask.
-      const long first = start[0] > 0 ? 0 : 1;
-      const long last = start[0] + n[0] < cells[0] ? n[0] : n[0] - 1;
-      for (long i = first; i < n[0]; ++i) r[i] -= xl[i] * c[i - 1];
-      for (long i = 0; i < last; ++i) r[i] -= xu[i + 1] * c[i + 1];
+      on(shell);
     }
   }
 }

@@ -76,6 +76,7 @@ class CellOperator {
   FaceField from_lower_, from_upper_;  // the second is empty while symmetric
   std::vector<double> diagonal_;
   VecHandle ghosted_;
+  mutable GhostedCells scratch_;
 };
 
 }  // namespace sanctuary
