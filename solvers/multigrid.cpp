@@ -22,6 +22,7 @@
 namespace sanctuary {
 namespace {
 
+using kernels::CoefficientView;
 using kernels::ColourLayout;
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
@@ -186,18 +187,6 @@ struct Coefficients {
   std::vector<double> diagonal;
 };
 
-/// Borrowed coefficients.
-struct CoefficientView {
-  std::array<long, 3> size{};
-  std::array<const double*, 3> lower{}, upper{};  // equal where symmetric
-  const double* diagonal = nullptr;
-  [[nodiscard]] std::size_t cell(long i, long j, long k) const { return at((k * size[1] + j) * size[0] + i); }
-  [[nodiscard]] std::size_t face(std::size_t axis, long i, long j, long k) const {
-    const long nx = size[0] + (axis == 0 ? 1 : 0), ny = size[1] + (axis == 1 ? 1 : 0);
-    return at((k * ny + j) * nx + i);
-  }
-};
-
 CoefficientView view_of(const Coefficients& c) {
   CoefficientView view;
   view.size = c.size;
@@ -337,24 +326,39 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
   if (coarse_box.empty()) return out;
   const auto child = [&](std::size_t axis, long c) { return coarse[axis] ? 2 * c : c; };
   const auto children_end = [&](std::size_t axis, long c) { return std::min(child(axis, c + 1), fine.size[axis]); };
-  out.diagonal.assign(at(coarse_box.cells()), 0.0);
-  for (long k = 0; k < fine.size[2]; ++k) {
-    for (long j = 0; j < fine.size[1]; ++j) {
-      const double* row = fine.diagonal + fine.cell(0, j, k);
-      double* sum = out.diagonal.data() + to.cell(0, coarse[1] ? j / 2 : j, coarse[2] ? k / 2 : k);
-      for (long i = 0; i < fine.size[0]; ++i) sum[coarse[0] ? i / 2 : i] += row[i];
-    }
-  }
+  out.diagonal.resize(at(coarse_box.cells()));
+  kernels::pair_sum(fine.diagonal, fine.size, coarse, -1, out.size, out.diagonal.data());
   for (std::size_t a = 0; a < 3; ++a) {
     const std::size_t faces = face_count(out.size, a);
     out.lower[a].assign(faces, 0.0);
     if (!symmetric) out.upper[a].assign(faces, 0.0);
-    std::array<long, 3> extent = out.size;
+    std::array<long, 3> extent = out.size, fine_extent = fine.size;
     ++extent[a];
+    ++fine_extent[a];
+    const std::size_t lower_side = 2 * a, upper_side = 2 * a + 1;
+    const bool films = walls.kind[lower_side] == WallKind::exchange || walls.kind[upper_side] == WallKind::exchange;
+    if (symmetric) {
+      kernels::pair_sum(fine.lower[a], fine_extent, coarse, static_cast<int>(a), extent, out.lower[a].data());
+      if (coarse[a]) {
+        for (long k = 0; k < extent[2]; ++k) {
+          for (long j = 0; j < extent[1]; ++j) {
+            double* row = out.lower[a].data() + to.face(a, 0, j, k);
+            const std::array<long, 3> place{0, j, k};
+            for (long i = 0; i < extent[0]; ++i) {
+              const long c = a == 0 ? i : place[a];
+              row[i] *= distance(width[a], box.low[a] + std::min(2 * c, fine.size[a])) /
+                        distance(coarse_width[a], coarse_box.low[a] + c);
+            }
+          }
+        }
+      }
+    }
+    if (symmetric && !films) continue;
     for (long k = 0; k < extent[2]; ++k) {
       for (long j = 0; j < extent[1]; ++j) {
         for (long i = 0; i < extent[0]; ++i) {
           const std::array<long, 3> c{i, j, k};
+          if (symmetric && c[a] != 0 && c[a] + 1 != extent[a]) continue;
           std::array<long, 3> low{}, high{};
           for (std::size_t b = 0; b < 3; ++b) {
             low[b] = child(b, c[b]);
@@ -370,7 +374,7 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
             const std::size_t wall = 2 * a + (upper_wall ? 1 : 0);
             if (walls.kind[wall] == WallKind::exchange) film = walls.coefficient[wall];
           }
-          double t = 0, q = 0, films = 0;
+          double t = 0, q = 0, film_sum = 0;
           for (long z = low[2]; z < high[2]; ++z) {
             for (long y = low[1]; y < high[1]; ++y) {
               for (long x = low[0]; x < high[0]; ++x) {
@@ -385,7 +389,7 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
                   const std::size_t b = (a + 1) % 3, d = (a + 2) % 3;
                   const std::array<long, 3> place{box.low[0] + x, box.low[1] + y, box.low[2] + z};
                   const double r = film * width[b][at(place[b])] * width[d][at(place[d])];
-                  films += r;
+                  film_sum += r;
                   here = here < r ? here * r / (r - here) : 1e30 * r;
                 }
                 t += here;
@@ -393,7 +397,7 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
             }
           }
           t *= ratio;
-          if (film > 0) t = t + films > 0 ? t * films / (t + films) : 0.0;
+          if (film > 0) t = t + film_sum > 0 ? t * film_sum / (t + film_sum) : 0.0;
           const std::size_t f = to.face(a, i, j, k);
           if (symmetric) {
             out.lower[a][f] = t;
@@ -415,74 +419,82 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
 struct Look {
   std::array<double, 3> coupling{};  ///< mean transmissibility of the inner faces along each axis
   std::array<double, 6> wall{};      ///< mean of the wall's faces
-  double dominance = 0;              ///< largest share of the neighbours in a diagonal
+  bool dominated = false;            ///< neighbours weigh little in every cell
   double largest = 0;                ///< largest diagonal
   double excess = 0;                 ///< sum of what leaves or is used, over the sum of the diagonals
 };
 
+std::array<bool, 6> walls_of(const IndexBox& box, const std::array<long, 3>& cells) {
+  std::array<bool, 6> wall{};
+  for (std::size_t a = 0; a < 3; ++a) {
+    wall[2 * a] = box.low[a] == 0;
+    wall[2 * a + 1] = box.high[a] == cells[a];
+  }
+  return wall;
+}
+
 Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const IndexBox& box,
-             const std::array<long, 3>& cells) {
-  std::array<double, 9> sum{};
-  std::array<double, 2> total{}, most{};
+             const std::array<long, 3>& cells, double share) {
+  std::array<double, 11> sum{};  // inner faces, walls, what leaves, diagonals
+  std::array<double, 2> most{};
   if (!box.empty()) {
+    const auto wall = walls_of(box, cells);
     for (std::size_t a = 0; a < 3; ++a) {
-      std::array<long, 3> extent = c.size;
-      ++extent[a];
-      for (long k = 0; k < extent[2]; ++k) {
-        for (long j = 0; j < extent[1]; ++j) {
-          for (long i = 0; i < extent[0]; ++i) {
-            const std::array<long, 3> place{i, j, k};
-            const long along = box.low[a] + place[a];
-            if (place[a] == 0 && along != 0) continue;  // counted by the neighbour
-            const std::size_t f = c.face(a, i, j, k);
-            const double t = symmetric ? c.lower[a][f] : 0.5 * (c.lower[a][f] + c.upper[a][f]);
-            const bool wall = along == 0 || along == cells[a];
-            if (!wall) sum[a] += t;
-            if (wall) {
-              const std::size_t w = 2 * a + (along == 0 ? 0 : 1);
-              sum[3 + w] += symmetric ? t : transmissibility(c.lower[a][f], c.upper[a][f]);
-              total[0] += along == 0 ? c.upper[a][f] : c.lower[a][f];
+      const std::size_t faces = face_count(c.size, a);
+      double all = 0;
+      const auto add_up = [&](const double* t) {
+        std::array<double, 8> lanes{};
+        std::size_t f = 0;
+        for (; f + 8 <= faces; f += 8) {
+          for (std::size_t l = 0; l < 8; ++l) lanes[l] += t[f + l];
+        }
+        for (; f < faces; ++f) all += t[f];
+        for (const double lane : lanes) all += lane;
+      };
+      add_up(c.lower[a]);
+      if (!symmetric) {
+        add_up(c.upper[a]);
+        all *= 0.5;
+      }
+      // Taken out again: walls, and the lower faces that the neighbour counts too.
+      std::array<long, 3> low{}, high = c.size;
+      for (std::size_t side = 0; side < 2; ++side) {
+        low[a] = side == 0 ? 0 : c.size[a];
+        high[a] = low[a] + 1;
+        const bool at_wall = wall[2 * a + side];
+        if (side == 1 && !at_wall) continue;
+        for (long k = low[2]; k < high[2]; ++k) {
+          for (long j = low[1]; j < high[1]; ++j) {
+            for (long i = low[0]; i < high[0]; ++i) {
+              const std::size_t f = c.face(a, i, j, k);
+              all -= 0.5 * (c.lower[a][f] + c.upper[a][f]);
+              if (!at_wall) continue;
+              sum[3 + 2 * a + side] += symmetric ? c.lower[a][f] : transmissibility(c.lower[a][f], c.upper[a][f]);
+              sum[9] += side == 0 ? c.upper[a][f] : c.lower[a][f];
             }
           }
         }
       }
+      sum[a] = all;
     }
-    for (long k = 0; k < c.size[2]; ++k) {
-      for (long j = 0; j < c.size[1]; ++j) {
-        for (long i = 0; i < c.size[0]; ++i) {
-          const std::array<long, 3> place{i, j, k};
-          const double own = c.diagonal[c.cell(i, j, k)];
-          double full = own, near = 0;
-          for (std::size_t a = 0; a < 3; ++a) {
-            const std::size_t low = c.face(a, i, j, k),
-                              high = c.face(a, i + step[a][0], j + step[a][1], k + step[a][2]);
-            full += c.upper[a][low] + c.lower[a][high];
-            const long along = box.low[a] + place[a];
-            if (along > 0) near += c.lower[a][low];
-            if (along + 1 < cells[a]) near += c.upper[a][high];
-          }
-          most[0] = std::max(most[0], full);
-          if (full > 0) most[1] = std::max(most[1], near / full);
-          total[0] += std::abs(own);
-          total[1] += std::abs(full);
-        }
-      }
-    }
+    const kernels::Survey found = kernels::survey(c, wall, share);
+    sum[9] += found.own;
+    sum[10] = found.full;
+    most = {found.largest, found.dominated ? 0.0 : 1.0};
   }
-  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 9, MPI_DOUBLE, MPI_SUM, comm);
-  MPI_Allreduce(MPI_IN_PLACE, total.data(), 2, MPI_DOUBLE, MPI_SUM, comm);
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 11, MPI_DOUBLE, MPI_SUM, comm);
   MPI_Allreduce(MPI_IN_PLACE, most.data(), 2, MPI_DOUBLE, MPI_MAX, comm);
   Look look;
   const double all = static_cast<double>(cells[0]) * static_cast<double>(cells[1]) * static_cast<double>(cells[2]);
   for (std::size_t a = 0; a < 3; ++a) {
     const auto n = static_cast<double>(cells[a]);
     const double faces = all / n;
-    look.coupling[a] = cells[a] > 1 ? sum[a] / (faces * (n - 1)) : 0;
+    look.coupling[a] = cells[a] > 1 ? std::max(0.0, sum[a]) / (faces * (n - 1)) : 0;
     for (std::size_t side = 0; side < 2; ++side) look.wall[2 * a + side] = sum[3 + 2 * a + side] / faces;
   }
   look.largest = most[0];
-  look.dominance = most[1];
-  look.excess = total[1] > 0 ? total[0] / total[1] : 0;
+  look.dominated = most[1] == 0;
+  look.excess = sum[10] > 0 ? sum[9] / sum[10] : 0;
   return look;
 }
 
@@ -606,7 +618,6 @@ struct Multigrid::Impl {
   std::unique_ptr<Outer> outer;
 
   void build(const CellOperator& op);
-  void fill(Level& level, const CoefficientView& c, bool sym);
   void factor(Level& level, const CoefficientView& c);
   void link(Level& level, const Level& next, int number);
   void down_leg(Level& level);
@@ -632,45 +643,6 @@ void Multigrid::Impl::for_shell(const Level& level, long thickness, Work&& work)
       work(box);
     }
   }
-}
-
-void Multigrid::Impl::fill(Level& level, const CoefficientView& c, bool sym) {
-  const double inverse_scale = 1 / operator_scale;
-  const auto& map = level.arrays.at;
-  const auto& n = c.size;
-  const auto position = [&](long i, long j, long k) { return map.at(j, k) + (i >> 1); };
-  const auto colour_of = [&](long i, long j, long k) { return static_cast<int>((map.first(j, k) + i) & 1); };
-  for (long k = 0; k < n[2]; ++k) {
-    for (long j = 0; j < n[1]; ++j) {
-      for (long i = 0; i < n[0]; ++i) {
-        const std::array<long, 3> place{i, j, k};
-        const int colour = colour_of(i, j, k);
-        const long p = position(i, j, k);
-        double full = c.diagonal[c.cell(i, j, k)];
-        for (std::size_t a = 0; a < 3; ++a) {
-          const std::size_t low = c.face(a, i, j, k), high = c.face(a, i + step[a][0], j + step[a][1], k + step[a][2]);
-          full += c.upper[a][low] + c.lower[a][high];
-          const long along = level.box.low[a] + place[a];
-          const double below = along > 0 ? c.lower[a][low] : 0.0;
-          const double above = along + 1 < level.cells[a] ? c.upper[a][high] : 0.0;
-          auto* const* own = level.arrays.coefficient[colour];
-          if (own[2 * a]) {
-            own[2 * a][p] = static_cast<float>(below * inverse_scale);
-            own[2 * a + 1][p] = static_cast<float>(above * inverse_scale);
-          } else {
-            // A black cell reads its coefficients from the red neighbours, also from those beyond the block.
-            auto* const* red = level.arrays.coefficient[0];
-            const std::array<long, 3> l{i - step[a][0], j - step[a][1], k - step[a][2]};
-            const std::array<long, 3> h{i + step[a][0], j + step[a][1], k + step[a][2]};
-            red[2 * a + 1][position(l[0], l[1], l[2])] = static_cast<float>(below * inverse_scale);
-            red[2 * a][position(h[0], h[1], h[2])] = static_cast<float>(above * inverse_scale);
-          }
-        }
-        level.arrays.inverse_diagonal[colour][p] = full > 0 ? static_cast<float>(operator_scale / full) : 0.0F;
-      }
-    }
-  }
-  (void)sym;
 }
 
 void Multigrid::Impl::factor(Level& level, const CoefficientView& c) {
@@ -801,7 +773,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
   for (std::size_t a = 0; a < 3; ++a) width[a].assign(at(cells[a]), grid->spec().spacing[a]);
   bool reuse = was_symmetric == symmetric;
   for (std::size_t number = 0;; ++number) {
-    const Look look = look_at(comm, view, symmetric, layout.block_of_rank(me), cells);
+    const Look look = look_at(comm, view, symmetric, layout.block_of_rank(me), cells, settings.dominated_share);
     if (number == 0) {
       operator_scale = look.largest > 0 ? std::exp2(std::floor(std::log2(look.largest))) : 1.0;
       singular = look.excess < 1e-13;
@@ -815,7 +787,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
     auto kind = Level::Kind::cycled;
     if (cells[0] * cells[1] * cells[2] <= settings.dense_cells) {
       kind = Level::Kind::exact;
-    } else if (!any || look.dominance <= settings.dominated_share) {
+    } else if (!any || look.dominated) {
       kind = Level::Kind::smoothed;
     }
     if (kind != Level::Kind::cycled) std::fill(coarse, coarse + 3, false);
@@ -875,7 +847,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
       if (kind == Level::Kind::exact) {
         factor(*level, view);
       } else {
-        fill(*level, view, symmetric);
+        kernels::fill(view, walls_of(level->box, cells), operator_scale, level->arrays);
       }
     }
     if (kind != Level::Kind::cycled) {

@@ -1,6 +1,7 @@
 #include "solvers/multigrid_kernels.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "solvers/simd.hpp"
@@ -479,6 +480,159 @@ SANCTUARY_CLONES void dot(const std::array<long, 3>& size, const double* a, cons
 SANCTUARY_CLONES void add(std::size_t count, double alpha, const double* x, double* y) {
 #pragma GCC ivdep
   for (std::size_t i = 0; i < count; ++i) y[i] += alpha * x[i];
+}
+
+namespace {
+
+/// Faces around a row of cells of a view.
+struct RowFaces {
+  const double *own, *west, *west_up, *south, *south_up, *north, *north_up, *below, *below_up, *above, *above_up;
+  RowFaces(const CoefficientView& c, long j, long k)
+      : own(c.diagonal + c.cell(0, j, k)),
+        west(c.lower[0] + c.face(0, 0, j, k)),
+        west_up(c.upper[0] + c.face(0, 0, j, k)),
+        south(c.lower[1] + c.face(1, 0, j, k)),
+        south_up(c.upper[1] + c.face(1, 0, j, k)),
+        north(c.lower[1] + c.face(1, 0, j + 1, k)),
+        north_up(c.upper[1] + c.face(1, 0, j + 1, k)),
+        below(c.lower[2] + c.face(2, 0, j, k)),
+        below_up(c.upper[2] + c.face(2, 0, j, k)),
+        above(c.lower[2] + c.face(2, 0, j, k + 1)),
+        above_up(c.upper[2] + c.face(2, 0, j, k + 1)) {}
+};
+
+}  // namespace
+
+SANCTUARY_CLONES Survey survey(const CoefficientView& c, const std::array<bool, 6>& wall, double share) {
+  const auto& n = c.size;
+  Survey result;
+  long above_share = 0;
+  double largest[8] = {}, own_sum[8] = {}, full_sum[8] = {};
+  for (long k = 0; k < n[2]; ++k) {
+    for (long j = 0; j < n[1]; ++j) {
+      const RowFaces f(c, j, k);
+      const double sy = j == 0 && wall[2] ? 0 : 1, ny = j + 1 == n[1] && wall[3] ? 0 : 1;
+      const double bz = k == 0 && wall[4] ? 0 : 1, az = k + 1 == n[2] && wall[5] ? 0 : 1;
+      const auto one = [&](long i, double wx, double ex, int lane) __attribute__((always_inline)) {
+        const double full =
+            f.own[i] + ((f.west_up[i] + f.west[i + 1]) + (f.south_up[i] + f.north[i])) + (f.below_up[i] + f.above[i]);
+        const double near = ((wx * f.west[i] + ex * f.west_up[i + 1]) + (sy * f.south[i] + ny * f.north_up[i])) +
+                            (bz * f.below[i] + az * f.above_up[i]);
+        above_share += near > share * full ? 1 : 0;
+        largest[lane] = full > largest[lane] ? full : largest[lane];
+        own_sum[lane] += std::abs(f.own[i]);
+        full_sum[lane] += std::abs(full);
+      };
+      one(0, wall[0] ? 0 : 1, n[0] == 1 && wall[1] ? 0 : 1, 0);
+      long i = 1;
+      for (; i + 8 < n[0]; i += 8) {
+        for (int l = 0; l < 8; ++l) one(i + l, 1, 1, l);
+      }
+      for (; i + 1 < n[0]; ++i) one(i, 1, 1, 0);
+      if (n[0] > 1) one(n[0] - 1, 1, wall[1] ? 0 : 1, 0);
+    }
+  }
+  for (int l = 0; l < 8; ++l) {
+    result.largest = std::max(result.largest, largest[l]);
+    result.own += own_sum[l];
+    result.full += full_sum[l];
+  }
+  result.dominated = above_share == 0;
+  return result;
+}
+
+SANCTUARY_CLONES void fill(const CoefficientView& c, const std::array<bool, 6>& wall, double scale,
+                           const LevelArrays& level) {
+  const auto& n = c.size;
+  const auto& map = level.at;
+  const double inverse = 1 / scale;
+  for (long k = 0; k < n[2]; ++k) {
+    for (long j = 0; j < n[1]; ++j) {
+      const RowFaces f(c, j, k);
+      const long q = map.at(j, k);
+      const double sy = j == 0 && wall[2] ? 0 : inverse, ny = j + 1 == n[1] && wall[3] ? 0 : inverse;
+      const double bz = k == 0 && wall[4] ? 0 : inverse, az = k + 1 == n[2] && wall[5] ? 0 : inverse;
+      for (int colour = 0; colour < 2; ++colour) {
+        const bool starts = map.first(j, k) == colour;
+        const long shift = starts ? 0 : 1, count = position(n[0], starts);
+        float* __restrict__ d = level.inverse_diagonal[colour] + q;
+        for (long m = 0; m < count; ++m) {
+          const long i = 2 * m + shift;
+          const double full =
+              f.own[i] + ((f.west_up[i] + f.west[i + 1]) + (f.south_up[i] + f.north[i])) + (f.below_up[i] + f.above[i]);
+          d[m] = full > 0 ? static_cast<float>(scale / full) : 0.0F;
+        }
+        float* const* own = level.coefficient[colour];
+        if (!own[0]) continue;
+        const auto take = [&](float* to, const double* from, double factor, long offset)
+            __attribute__((always_inline)) {
+          float* __restrict__ o = to + q;
+          const double* __restrict__ v = from + shift + offset;
+          for (long m = 0; m < count; ++m) o[m] = static_cast<float>(v[2 * m] * factor);
+        };
+        take(own[0], f.west, inverse, 0);
+        take(own[1], f.west_up, inverse, 1);
+        take(own[2], f.south, sy, 0);
+        take(own[3], f.north_up, ny, 0);
+        take(own[4], f.below, bz, 0);
+        take(own[5], f.above_up, az, 0);
+        if (starts && wall[0] && count > 0) own[0][q] = 0;
+        if (wall[1] && map.first(j, k) == ((n[0] - 1) & 1 ? 1 - colour : colour)) own[1][q + (n[0] - 1) / 2] = 0;
+      }
+      if (level.coefficient[1][0]) continue;
+      // Black cells at the block's sides read their coefficients from red cells beyond it.
+      float* const* red = level.coefficient[0];
+      const int first = map.first(j, k);
+      if (first == 1 && !wall[0]) red[1][q - 1] = static_cast<float>(f.west[0] * inverse);
+      if (((first + n[0] - 1) & 1) == 1 && !wall[1]) {
+        red[0][q + (n[0] >> 1)] = static_cast<float>(f.west[n[0]] * inverse);
+      }
+      const bool starts = first == 1;
+      const long shift = starts ? 0 : 1, count = position(n[0], starts);
+      for (long m = 0; m < count; ++m) {
+        const long i = 2 * m + shift;
+        if (j == 0) red[3][q - map.row + m] = static_cast<float>(f.south[i] * sy);
+        if (j + 1 == n[1]) red[2][q + map.row + m] = static_cast<float>(f.north[i] * ny);
+        if (k == 0) red[5][q - map.plane + m] = static_cast<float>(f.below[i] * bz);
+        if (k + 1 == n[2]) red[4][q + map.plane + m] = static_cast<float>(f.above[i] * az);
+      }
+    }
+  }
+}
+
+SANCTUARY_CLONES void pair_sum(const double* values, const std::array<long, 3>& size, const bool (&coarse)[3], int pick,
+                               const std::array<long, 3>& out_size, double* out) {
+  // Along an axis: first child, and how many there are.
+  const auto first = [&](int axis, long c) {
+    return axis == pick && coarse[axis] ? std::min(2 * c, size[static_cast<std::size_t>(axis)] - 1)
+                                        : (coarse[axis] ? 2 * c : c);
+  };
+  const auto last = [&](int axis, long c) {
+    const long one = first(axis, c) + 1;
+    return axis == pick || !coarse[axis] ? one : std::min(one + 1, size[static_cast<std::size_t>(axis)]);
+  };
+  for (long k = 0; k < out_size[2]; ++k) {
+    for (long j = 0; j < out_size[1]; ++j) {
+      double* __restrict__ o = out + (k * out_size[1] + j) * out_size[0];
+      for (long i = 0; i < out_size[0]; ++i) o[i] = 0;
+      for (long z = first(2, k); z < last(2, k); ++z) {
+        for (long y = first(1, j); y < last(1, j); ++y) {
+          const double* __restrict__ v = values + (z * size[1] + y) * size[0];
+          if (!coarse[0]) {
+            for (long i = 0; i < out_size[0]; ++i) o[i] += v[i];
+          } else if (pick == 0) {
+            const long whole = size[0] / 2;  // entries 2 i below the last
+            for (long i = 0; i < std::min(whole, out_size[0]); ++i) o[i] += v[2 * i];
+            for (long i = whole; i < out_size[0]; ++i) o[i] += v[size[0] - 1];
+          } else {
+            const long whole = size[0] / 2;
+            for (long i = 0; i < whole; ++i) o[i] += v[2 * i] + v[2 * i + 1];
+            if (size[0] & 1) o[whole] += v[size[0] - 1];
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace sanctuary::kernels

@@ -96,4 +96,34 @@ void dot(const std::array<long, 3>& size, const double* a, const double* b, doub
 /// y += alpha x.
 void add(std::size_t count, double alpha, const double* x, double* y);
 
+/// Coefficients of a block in double precision, laid out as in CellOperator; `upper` equals `lower` where symmetric.
+struct CoefficientView {
+  std::array<long, 3> size{};
+  std::array<const double*, 3> lower{}, upper{};
+  const double* diagonal = nullptr;
+  [[nodiscard]] std::size_t cell(long i, long j, long k) const {
+    return static_cast<std::size_t>((k * size[1] + j) * size[0] + i);
+  }
+  [[nodiscard]] std::size_t face(std::size_t axis, long i, long j, long k) const {
+    const long nx = size[0] + (axis == 0 ? 1 : 0), ny = size[1] + (axis == 1 ? 1 : 0);
+    return static_cast<std::size_t>((k * ny + j) * nx + i);
+  }
+};
+
+/// What a block's coefficients look like.
+struct Survey {
+  double largest = 0;     ///< largest full diagonal
+  double own = 0;         ///< sum of the magnitudes of the diagonal without faces
+  double full = 0;        ///< sum of the magnitudes of the full diagonal
+  bool dominated = true;  ///< neighbours weigh at most `share` of the diagonal in every cell
+};
+/// `wall`: whether a wall stands at each side of the block; faces of walls do not count as neighbours.
+[[nodiscard]] Survey survey(const CoefficientView& c, const std::array<bool, 6>& wall, double share);
+/// Fills coefficients and inverse diagonals of a level, divided by `scale`; faces of walls get no coefficient.
+void fill(const CoefficientView& c, const std::array<bool, 6>& wall, double scale, const LevelArrays& level);
+/// Sums over pairs along the coarsened axes: out(I, J, K) = sum of the values of its children. `size` is that of the
+/// values; along `pick` (0 to 2; else none) every second entry is taken in place of a sum (faces between coarse cells).
+void pair_sum(const double* values, const std::array<long, 3>& size, const bool (&coarse)[3], int pick,
+              const std::array<long, 3>& out_size, double* out);
+
 }  // namespace sanctuary::kernels
