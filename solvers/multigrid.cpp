@@ -1146,6 +1146,7 @@ float* const (&Multigrid::f() const)[2] { return impl_->outer ? impl_->outer->f 
 float* const (&Multigrid::u() const)[2] { return impl_->outer ? impl_->outer->u : impl_->levels.front()->arrays.u; }
 double Multigrid::scale() const { return 1 / impl_->operator_scale; }
 void Multigrid::cycle() { impl_->run(); }
+bool Multigrid::singular() const { return impl_->singular; }
 
 void Multigrid::apply(Vec in, Vec out) {
   const ColourLayout& map = colours();

@@ -61,6 +61,8 @@ class Multigrid {
   void attach(PC pc);
 
   [[nodiscard]] MultigridStatistics statistics() const;
+  /// True where constants are in the left null space: no wall and no reaction takes anything up.
+  [[nodiscard]] bool singular() const;
   /// Levels, ranks, memory and messages as text.
   [[nodiscard]] std::string view() const;
 
