@@ -25,6 +25,8 @@ install(DIRECTORY "${CMAKE_SOURCE_DIR}/postprocess" DESTINATION "${share_dir}"
 install(FILES "${CMAKE_SOURCE_DIR}/README.md" "${CMAKE_SOURCE_DIR}/INSTALL.md" "${CMAKE_SOURCE_DIR}/CHANGELOG.md"
               "${CMAKE_SOURCE_DIR}/CITATION.cff" "${CMAKE_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
+install(FILES "${CMAKE_SOURCE_DIR}/solvers/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}/solvers")
+
 install(EXPORT SanctuaryTargets NAMESPACE Sanctuary:: DESTINATION "${package_dir}")
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/SanctuaryConfig.cmake.in"
                               "${CMAKE_BINARY_DIR}/SanctuaryConfig.cmake" INSTALL_DESTINATION "${package_dir}")

@@ -1,15 +1,11 @@
 #pragma once
 #include <mpi.h>
 
-#include <array>
 #include <vector>
 
-namespace sanctuary {
+#include "solvers/components.hpp"
 
-/// Where the cells of a rank lie in the grid; x runs fastest.
-struct CellBox {
-  std::array<long, 3> start{}, size{}, cells{};
-};
+namespace sanctuary {
 
 /// Connected regions of a set of cells.
 struct Regions {
@@ -20,8 +16,8 @@ struct Regions {
   std::vector<char> kept;  ///< of the owned cells: in a region that was kept
 };
 
-/// Finds the regions (26 neighbours) of the marked cells and drops those with fewer than `least` cells. Every rank
-/// holds one byte per cell of the whole grid while this runs. The same on any number of ranks. Collective.
+/// Finds the regions (26 neighbours) of the marked cells and drops those with fewer than `least` cells. The same on any
+/// number of ranks. Collective.
 [[nodiscard]] Regions find_regions(MPI_Comm comm, const CellBox& box, const std::vector<char>& marked, long least);
 
 }  // namespace sanctuary

@@ -1,5 +1,5 @@
-# Installs the build into a fresh prefix, moves it (the package must not remember where it was), builds a project that uses
-# the package, and runs that project, the installed program, a deck check and the report's help.
+# Installs the build into a fresh prefix, moves it (the package must not remember where it was), builds projects that use
+# the package (one is the example of solvers/README.md), and runs them, the installed program, a deck check and the report's help.
 set(work "${BUILD}/install_test")
 file(REMOVE_RECURSE "${work}")
 
@@ -16,6 +16,10 @@ run("${CMAKE_COMMAND}" -S "${SOURCE}/tests/install" -B "${work}/consumer" -G "${
     "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_CXX_FLAGS=${FLAGS}" "-DCMAKE_PREFIX_PATH=${work}/prefix")
 run("${CMAKE_COMMAND}" --build "${work}/consumer")
 run("${work}/consumer/consumer")
+run("${CMAKE_COMMAND}" -S "${SOURCE}/tests/install/example" -B "${work}/example" -G "${GENERATOR}" "-DCMAKE_C_COMPILER=${C}"
+    "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_CXX_FLAGS=${FLAGS}" "-DCMAKE_PREFIX_PATH=${work}/prefix")
+run("${CMAKE_COMMAND}" --build "${work}/example")
+run("${work}/example/example")
 run("${work}/prefix/bin/sanctuary" check "${work}/prefix/share/sanctuary/decks/patient/quickstart.ini")
 run("${CMAKE_COMMAND}" -E env "PYTHONPATH=${work}/prefix/share/sanctuary/postprocess" PYTHONDONTWRITEBYTECODE=1
     /usr/bin/python3 -m sanctuary_post --help)

@@ -8,7 +8,7 @@ BELOW = {  # what a layer may include, itself apart
     "solvers": {"base"},
     "tissue": {"base", "solvers"},
     "therapy": {"base", "solvers", "tissue"},
-    "outcomes": {"base"},
+    "outcomes": {"base", "solvers"},
     "io": {"base", "solvers"},
     "patient": {"base", "solvers", "tissue", "therapy", "outcomes", "io"},
 }
