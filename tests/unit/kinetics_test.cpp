@@ -381,11 +381,14 @@ TEST(Kinetics, ReachesTheFastEquilibriumInOneStep) {
 }
 
 TEST(Kinetics, FastCyclesDoNotDisturbSlowReactions) {
-  // A -> B -> C -> A turns over 1e12 times while A + B + C leaves to D once.
-  const auto network = network_of(4, {{.reactants = {{2}}, .products = {{3}}, .rate = 1},
-                                      {.reactants = {{0}}, .products = {{1}}, .rate = 1e12},
-                                      {.reactants = {{1}}, .products = {{2}}, .rate = 1e12},
-                                      {.reactants = {{2}}, .products = {{0}}, .rate = 1e12}});
+  // A -> B -> C -> A turns over 1e12 times while each of them leaves to D at the rate 1/3.
+  const double slow = 1.0 / 3, fast = 1e12;
+  const auto network = network_of(4, {{.reactants = {{0}}, .products = {{3}}, .rate = slow},
+                                      {.reactants = {{1}}, .products = {{3}}, .rate = slow},
+                                      {.reactants = {{2}}, .products = {{3}}, .rate = slow},
+                                      {.reactants = {{0}}, .products = {{1}}, .rate = fast},
+                                      {.reactants = {{1}}, .products = {{2}}, .rate = fast},
+                                      {.reactants = {{2}}, .products = {{0}}, .rate = fast}});
   KineticsSolver solver(network, 1, {.relative_tolerance = 1e-9, .max_substeps = 100000});
   State state{1.0 / 3, 1.0 / 3, 1.0 / 3, 0};
   EXPECT_TRUE(step(solver, 3, state).converged());
