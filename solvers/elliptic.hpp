@@ -47,10 +47,12 @@ struct Stop {
   enum class Measure {
     relative,  ///< 2-norm of the true residual over that of the right-hand side
     scaled,    ///< 2-norm of the true residual over rms(diagonal) x scale x sqrt(cells)
+    rows,      ///< 2-norm of the true residual, each row over its own diagonal entry, over scale x sqrt(cells): where
+               ///< diagonal entries differ by 1e6 `scaled` says little about rows of small ones
   };
   double tolerance = 1e-8;
   Measure measure = Measure::relative;
-  double scale = 1;  ///< typical value of the unknown, for `scaled`
+  double scale = 1;  ///< typical value of the unknown, for `scaled` and `rows`
   int max_iterations = 500;
 };
 
@@ -131,6 +133,8 @@ class EllipticSolver {
   SolveReport conjugate_gradients(const double* f, double* u, double target, int most);
   SolveReport conjugate_residuals(const double* f, double* u, double target, int most);
   SolveReport library(Vec f, Vec u, double target, int most);
+  SolveReport attempt(Vec f, Vec u, double target, int most);
+  double row_residual(Vec f, Vec u);
   std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
   double norm2_of(std::size_t count);
 

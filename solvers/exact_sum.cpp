@@ -121,7 +121,8 @@ double ExactSum::value() const {
 
 void ExactSum::reduce(MPI_Comm comm, std::span<ExactSum> sums) {
   constexpr std::size_t each = limbs + 3;
-  std::vector<std::int64_t> all;
+  thread_local std::vector<std::int64_t> all;  // kept: sums are taken in every iteration
+  all.clear();
   all.reserve(sums.size() * each);
   for (ExactSum& sum : sums) {
     sum.normalise();

@@ -52,10 +52,10 @@ Answer answer(MPI_Comm comm, const RandomProblem& problem, double scale) {
   EllipticSolver solver(grid, "elliptic_mpi_");
   solver.set(op);
   const EllipticCheck check = solve_by_rows(solver, f.get(), u.get(), scale);
-  EXPECT_TRUE(check.converged) << problem.describe() << ": " << check.reason;
+  EXPECT_TRUE(check.report.converged) << problem.describe() << ": " << check.report.reason;
   EXPECT_LE(check.residual, 1.01e-12) << problem.describe();
   EXPECT_LE(check.row_residual, 1e-12) << problem.describe();
-  return {check.iterations, check.changed, scale, natural(grid, u.get())};
+  return {check.report.iterations, check.report.changed, scale, natural(grid, u.get())};
 }
 
 /// The solution and the iterations of one rank must be those of all.

@@ -163,7 +163,7 @@ TEST(EllipticAcceptance, AgreesWithADirectSolveOnRandomProblems) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     const RandomProblem problem = random_problem(seed, {.most_cells = 2000});
     const EllipticCheck check = check_elliptic(problem);
-    EXPECT_TRUE(check.converged) << problem.describe() << ": " << check.reason;
+    EXPECT_TRUE(check.report.converged) << problem.describe() << ": " << check.report.reason;
     EXPECT_LE(check.residual, 1.01e-12) << problem.describe();
     EXPECT_LE(check.row_residual, 1e-12) << problem.describe();
     EXPECT_LT(check.difference, 1e-8) << problem.describe();
