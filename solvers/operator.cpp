@@ -1,6 +1,7 @@
 #include "solvers/operator.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/comm.hpp"
@@ -45,9 +46,16 @@ constexpr std::array<std::array<long, 3>, 3> unit{{{1, 0, 0}, {0, 1, 0}, {0, 0, 
 CellOperator::CellOperator(const Grid& grid)
     : grid_(&grid), from_lower_(grid), diagonal_(grid.local_cells(), 0.0), scratch_(grid) {
   petsc(DMCreateLocalVector(grid.dm(), ghosted_.out()));
+  touch();
+}
+
+void CellOperator::touch() {
+  static std::atomic<long> last{0};
+  revision_ = ++last;
 }
 
 void CellOperator::reset(const Walls& walls) {
+  touch();
   walls_ = walls;
   for (int axis = 0; axis < 3; ++axis) {
     std::fill(from_lower_[axis].begin(), from_lower_[axis].end(), 0.0);
@@ -64,6 +72,7 @@ void CellOperator::split_directions() {
 }
 
 void CellOperator::add_transmissibility(const FaceField& transmissibility) {
+  touch();
   for (int axis = 0; axis < 3; ++axis) {
     const auto& t = transmissibility[axis];
     for (std::size_t face = 0; face < t.size(); ++face) {
@@ -86,6 +95,7 @@ void CellOperator::add_diffusion_and_convection(const std::vector<double>& coeff
 }
 
 void CellOperator::add_faces(const std::vector<double>& coefficient, const FaceField* discharge) {
+  touch();
   VecHandle values = grid_->vector();
   {
     WriteAccess v(values.get());

@@ -54,6 +54,8 @@ class CellOperator {
   [[nodiscard]] std::vector<double> full_diagonal() const;
   /// The same into `out`, one value per owned cell.
   void full_diagonal(double* out) const;
+  /// Changes whenever the coefficients of the faces do; two operators never share a value.
+  [[nodiscard]] long revision() const { return revision_; }
   /// Amount per time that leaves the box through each wall for the values `u`. Collective.
   [[nodiscard]] std::array<double, 6> wall_outflow(Vec u) const;
   /// Sum of the positive parts and of the negative parts of what crosses the walls face by face, out and in.
@@ -67,12 +69,14 @@ class CellOperator {
  private:
   void add_faces(const std::vector<double>& coefficient, const FaceField* discharge);
   void split_directions();
+  void touch();
   template <class Visit>
   void for_each_wall_face(Visit&& visit) const;
 
   const Grid* grid_;
   Walls walls_;
   bool symmetric_ = true;
+  long revision_ = 0;
   FaceField from_lower_, from_upper_;  // the second is empty while symmetric
   std::vector<double> diagonal_;
   VecHandle ghosted_;

@@ -1,9 +1,11 @@
 #include "solvers/transport.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/comm.hpp"
+#include "solvers/simd.hpp"
 
 namespace sanctuary {
 namespace {
@@ -25,6 +27,116 @@ double rms(Vec values) {
   return norm / std::sqrt(static_cast<double>(count));
 }
 
+/// Sums over the walls of what goes out and what comes in, face by face. Collective.
+std::array<double, 2> wall_sums(const Grid& grid, const FaceField& faces) {
+  std::array<double, 2> sums{};
+  for (int axis = 0; axis < 3; ++axis) {
+    const auto a = static_cast<std::size_t>(axis);
+    const auto& n = faces.extent(axis);
+    for (int side = 0; side < 2; ++side) {
+      if (side == 0 ? grid.start()[a] > 0 : grid.start()[a] + grid.size()[a] < grid.spec().cells[a]) continue;
+      std::array<long, 3> low{0, 0, 0}, high = n;
+      low[a] = side == 0 ? 0 : n[a] - 1;
+      high[a] = low[a] + 1;
+      for (long k = low[2]; k < high[2]; ++k) {
+        for (long j = low[1]; j < high[1]; ++j) {
+          for (long i = low[0]; i < high[0]; ++i) {
+            const double out = (side == 0 ? -1 : 1) * faces[axis][faces.index(axis, i, j, k)];
+            sums[out > 0 ? 0 : 1] += std::abs(out);
+          }
+        }
+      }
+    }
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sums.data(), 2, MPI_DOUBLE, MPI_SUM, grid.comm());
+  return sums;
+}
+
+long next_revision() {
+  static std::atomic<long> last{0};
+  return ++last;
+}
+
+// In the loops below s0 and s1 are the accessible fractions at the start and the end of a step, c0 the concentrations
+// at its start, k1 and k2 the rates of the amount per tissue volume in the stages.
+
+/// out += factor (s0 c0 + weight k1): the known part of a stage.
+SANCTUARY_CLONES void add_known(std::size_t n, double factor, const double* s0, const double* c0, double weight,
+                                const double* k1, double* out) {
+  if (k1) {
+    for (std::size_t i = 0; i < n; ++i) out[i] += factor * (s0[i] * c0[i] + weight * k1[i]);
+  } else {
+    for (std::size_t i = 0; i < n; ++i) out[i] += factor * s0[i] * c0[i];
+  }
+}
+
+/// out = factor s + more, with s at `along` of the step.
+SANCTUARY_CLONES void storage(std::size_t n, double factor, double along, const double* s0, const double* s1,
+                              const double* more, double* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = factor * (s0[i] + along * (s1[i] - s0[i])) + more[i];
+}
+
+/// Sum of the squares of factor s + rest + volume derivative, with s at `along` of the step: the diagonal of a stage.
+SANCTUARY_CLONES double square_sum(std::size_t n, double factor, double along, const double* s0, const double* s1,
+                                   const double* rest, double volume, const double* derivative) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double own =
+        factor * (s0[i] + along * (s1[i] - s0[i])) + rest[i] + (derivative ? volume * derivative[i] : 0.0);
+    sum += own * own;
+  }
+  return sum;
+}
+
+/// out += factor in.
+SANCTUARY_CLONES void add_scaled(std::size_t n, double factor, const double* in, double* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] += factor * in[i];
+}
+
+/// out = from - out.
+SANCTUARY_CLONES void take_from(std::size_t n, const double* from, double* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = from[i] - out[i];
+}
+
+/// out = rhs - volume (sink - derivative u), the right side of Newton's equations for the new value.
+SANCTUARY_CLONES void newton_right(std::size_t n, double volume, const double* rhs, const double* sink,
+                                   const double* derivative, const double* u, double* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = rhs[i] + volume * (derivative[i] * u[i] - sink[i]);
+}
+
+/// Rate of a stage from its value u and residual: the rate that the fluxes at u make, to rounding.
+SANCTUARY_CLONES void stage_rate(std::size_t n, double rate, double along, const double* s0, const double* s1,
+                                 const double* c0, double weight, const double* k1, const double* u, double per_volume,
+                                 const double* residual, double* out) {
+  if (k1) {
+    for (std::size_t i = 0; i < n; ++i) {
+      const double s = s0[i] + along * (s1[i] - s0[i]);
+      out[i] = rate * (s * u[i] - (s0[i] * c0[i] + weight * k1[i])) + per_volume * residual[i];
+    }
+  } else {
+    for (std::size_t i = 0; i < n; ++i) {
+      const double s = s0[i] + along * (s1[i] - s0[i]);
+      out[i] = rate * (s * u[i] - s0[i] * c0[i]) + per_volume * residual[i];
+    }
+  }
+}
+
+/// out = (s0 c0 + a k1 + b k2) / s at `along` of the step.
+SANCTUARY_CLONES void extrapolate(std::size_t n, double along, const double* s0, const double* s1, const double* c0,
+                                  double a, const double* k1, double b, const double* k2, double* out) {
+  for (std::size_t i = 0; i < n; ++i)
+    out[i] = (s0[i] * c0[i] + a * k1[i] + b * k2[i]) / (s0[i] + along * (s1[i] - s0[i]));
+}
+
+/// Damps the change of a correction over the step and adds it to that of the start: see TransportSolver.
+SANCTUARY_CLONES void damp_change(std::size_t n, double unit, const double* excess, double* change, double* start) {
+  for (std::size_t f = 0; f < n; ++f) {
+    const double y = unit * excess[f], square = y * y;
+    change[f] = (change[f] - start[f]) / (1 + square * square);
+    start[f] += change[f];
+  }
+}
+
 }  // namespace
 
 double next_step(double dt, double error) {
@@ -32,25 +144,52 @@ double next_step(double dt, double error) {
   return dt * std::clamp(factor, 0.2, 2.0);
 }
 
-TransportSolver::TransportSolver(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix)
-    : grid_(&grid),
-      embedded_(network),
-      solver_(grid, network ? network->local_unknowns(true) : 0, prefix, false),
-      accessible_(grid.local_cells(), 1.0),
-      drainage_(grid.local_cells(), 0.0),
-      sink_(grid.local_cells(), 0.0),
-      derivative_(grid.local_cells(), 0.0) {
-  for (VecHandle* v : {&cells_, &slope_, &first_.cells, &first_.star_cells, &second_.cells, &second_.star_cells,
-                       &rhs_cells_, &residual_cells_, &delta_cells_}) {
+TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix)
+    : grid_(&grid), embedded_(network), derivative_(grid.local_cells(), 0.0) {
+  for (VecHandle* v : {&first_, &second_, &slope_first_, &slope_second_, &rhs_, &right_, &residual_, &result_})
     *v = grid.vector();
+  if (!network) {
+    elliptic_ = std::make_unique<EllipticSolver>(grid, prefix);
+    return;
   }
-  if (!embedded_) return;
-  matrices_ = std::make_unique<NetworkMatrices>(*embedded_);
-  for (VecHandle* v : {&network_values_, &first_.network, &first_.star_network, &second_.network, &second_.star_network,
-                       &rhs_network_, &residual_network_, &delta_network_}) {
-    petsc(VecCreateMPI(grid.comm(), embedded_->local_unknowns(true), PETSC_DETERMINE, v->out()));
+  coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
+  matrices_ = std::make_unique<NetworkMatrices>(*network);
+  for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
+    petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));
   }
+}
+
+/// An implicit equation for the cells and the network: storage at `along` of the step times `rate`.
+struct TransportSolver::Stage {
+  int number = 1;
+  double time = 0, rate = 0, along = 1;
+  double weight = 0;     ///< of the first stage's rate in the known part
+  bool second = false;   ///< the known part holds the first stage's rate
+  Vec source = nullptr;  ///< given amount per time into the cells
+  bool reacts = false;
+  Vec cells = nullptr, network = nullptr;  ///< start values; the solution
+};
+
+/// Amounts of a step.
+struct TransportSolver::Sums {
+  double exchanged = 0, drained = 0, reacted = 0, blood_in = 0, blood_out = 0, walls_out = 0, walls_in = 0;
+};
+
+TransportSolver::TransportSolver(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix)
+    : TransportSolver(std::make_shared<TransportSetup>(grid, network, prefix)) {}
+
+TransportSolver::TransportSolver(std::shared_ptr<TransportSetup> setup)
+    : setup_(std::move(setup)),
+      grid_(setup_->grid_),
+      accessible_(grid_->local_cells(), 1.0),
+      drainage_(grid_->local_cells(), 0.0),
+      cells_(grid_->vector()),
+      slope_(grid_->vector()),
+      bend_(grid_->vector()) {
+  if (!setup_->embedded_) return;
+  petsc(VecDuplicate(setup_->network_first_.get(), network_values_.out()));
+  petsc(VecSet(network_values_.get(), 0.0));
 }
 
 void TransportSolver::set_cells(std::vector<double> accessible_fraction, CellOperator& op,
@@ -58,7 +197,12 @@ void TransportSolver::set_cells(std::vector<double> accessible_fraction, CellOpe
   accessible_ = std::move(accessible_fraction);
   drainage_ = std::move(drainage);
   op_ = &op;
-  assembled_rate_ = -1;
+  measured_revision_ = -1;
+}
+
+void TransportSolver::set_accessible_at_end(std::vector<double> accessible_fraction) {
+  accessible_end_ = std::move(accessible_fraction);
+  changes_ = true;
 }
 
 void TransportSolver::set_network(std::vector<PieceCoefficients> pieces, std::vector<double> node_inflow,
@@ -66,213 +210,514 @@ void TransportSolver::set_network(std::vector<PieceCoefficients> pieces, std::ve
   pieces_ = std::move(pieces);
   node_inflow_ = std::move(node_inflow);
   node_outflow_ = std::move(node_outflow);
-  assembled_rate_ = -1;
+  revision_ = next_revision();
+  measured_revision_ = -1;
 }
 
-void TransportSolver::set_outside(double time) {
-  const double value = outside(time);
+void TransportSolver::set_outside(double time) { set_walls(outside(time)); }
+
+void TransportSolver::set_walls(double value) {
   for (int wall = 0; wall < 6; ++wall) op_->set_wall_value(wall, value);
 }
 
-bool TransportSolver::solve_stage(int number, double time, double dt, LocalReaction* reaction, Stage& stage,
-                                  StepReport& report) {
-  const double rate = 1 / (sdirk::gamma * dt);
+void TransportSolver::assemble_network(double rate) {
+  TransportSetup& s = *setup_;
+  if (!s.matrices_ || (s.assembled_revision_ == revision_ && s.assembled_rate_ == rate)) return;
+  s.matrices_->assemble(pieces_, node_outflow_, rate);
+  s.assembled_revision_ = revision_;
+  s.assembled_rate_ = rate;
+  ++s.assemblies_;
+}
+
+double TransportSolver::diagonal_norm(const Stage& stage) {
+  const double volume = grid_->cell_volume();
+  if (measured_revision_ != op_->revision()) {
+    std::copy(drainage_.begin(), drainage_.end(), op_->diagonal().begin());
+    if (const auto& matrices = setup_->matrices_)
+      add_scaled(drainage_.size(), 1.0, matrices->cell_diagonal().data(), op_->diagonal().data());
+    resting_.resize(drainage_.size());
+    op_->full_diagonal(resting_.data());
+    measured_revision_ = op_->revision();
+  }
+  const double* end = changes_ ? accessible_end_.data() : accessible_.data();
+  double sum = square_sum(resting_.size(), volume * stage.rate, stage.along, accessible_.data(), end, resting_.data(),
+                          volume, stage.reacts ? setup_->derivative_.data() : nullptr);
+  return std::sqrt(sum_over(grid_->comm(), sum));
+}
+
+bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report) {
+  TransportSetup& s = *setup_;
   const double volume = grid_->cell_volume();
   const std::size_t cells = grid_->local_cells();
-  set_outside(time);
+  const double* start = accessible_.data();
+  const double* end = changes_ ? accessible_end_.data() : start;
+  auto& sink = s.sink_[static_cast<std::size_t>(stage.number)];
+  set_outside(stage.time);
+  assemble_network(stage.rate);
 
-  petsc(VecSet(rhs_cells_.get(), 0.0));
-  op_->add_wall_source(rhs_cells_.get());
+  petsc(VecSet(s.rhs_.get(), 0.0));
+  op_->add_wall_source(s.rhs_.get());
   {
-    const ReadAccess star(stage.star_cells.get());
-    const WriteAccess rhs(rhs_cells_.get());
-    for (std::size_t c = 0; c < cells; ++c) rhs[c] += volume * accessible_[c] * rate * star[c];
+    const ReadAccess c0(cells_.get()), k1(s.slope_first_.get());
+    const WriteAccess rhs(s.rhs_.get());
+    add_known(cells, volume * stage.rate, start, c0.data(), stage.weight, stage.second ? k1.data() : nullptr,
+              rhs.data());
   }
-  if (embedded_) {
-    const ReadAccess star(stage.star_network.get());
-    const WriteAccess rhs(rhs_network_.get());
-    const std::size_t nodes = embedded_->nodes().size();
-    for (std::size_t n = 0; n < nodes; ++n) rhs[n] = node_inflow_[n] * inlet(time);
-    for (std::size_t p = 0; p < pieces_.size(); ++p) rhs[nodes + p] = pieces_[p].volume * rate * star[nodes + p];
+  if (stage.source) petsc(VecAXPY(s.rhs_.get(), 1.0, stage.source));
+  if (s.matrices_) {
+    const double entering = inlet(stage.time);
+    const ReadAccess first(s.network_first_.get()), old(network_values_.get());
+    const WriteAccess rhs(s.network_rhs_.get());
+    const std::size_t nodes = s.embedded_->nodes().size();
+    for (std::size_t n = 0; n < nodes; ++n) rhs[n] = node_inflow_[n] * entering;
+    for (std::size_t p = 0; p < pieces_.size(); ++p) {
+      const std::size_t i = nodes + p;
+      const double known = stage.second ? old[i] + sdirk::carry * (first[i] - old[i]) : old[i];
+      rhs[i] = pieces_[p].volume * stage.rate * known;
+    }
   }
 
-  const double level =
-      std::max({rms(stage.cells.get()), 1e-3 * std::abs(inlet(time)), 1e-3 * std::abs(outside(time)), 1e-9 * scale});
+  const double level = std::max(
+      {rms(stage.cells), 1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
   double unit = 0;
-  for (int newton = 0; newton < 20; ++newton) {
-    if (reaction) {
-      const ReadAccess c(stage.cells.get());
-      reaction->stage(number, {c.data(), cells}, sink_, derivative_);
-    }
-    auto& diagonal = op_->diagonal();
-    for (std::size_t c = 0; c < cells; ++c) {
-      diagonal[c] = volume * accessible_[c] * rate + drainage_[c] + (matrices_ ? matrices_->cell_diagonal()[c] : 0.0);
-    }
-    op_->apply(stage.cells.get(), residual_cells_.get());
-    if (embedded_) {
-      petsc(MatMultAdd(matrices_->to_cells(), stage.network.get(), residual_cells_.get(), residual_cells_.get()));
-      petsc(MatMult(matrices_->from_cells(), stage.cells.get(), residual_network_.get()));
-      petsc(MatMultAdd(matrices_->network(), stage.network.get(), residual_network_.get(), residual_network_.get()));
-      petsc(VecAYPX(residual_network_.get(), -1.0, rhs_network_.get()));
-    }
-    petsc(VecAYPX(residual_cells_.get(), -1.0, rhs_cells_.get()));
-    if (reaction) {
-      const WriteAccess r(residual_cells_.get());
-      for (std::size_t c = 0; c < cells; ++c) {
-        r[c] -= volume * sink_[c];
-        diagonal[c] += volume * derivative_[c];
-      }
-    }
-    if (unit == 0) {
-      double sum = 0;
-      for (const double d : op_->full_diagonal()) sum += d * d;
-      unit = std::sqrt(sum_over(grid_->comm(), sum)) * level;
+  // Residual of the stage at its value, as is: what the linear solver left.
+  const auto residual = [&] {
+    op_->apply(stage.cells, s.residual_.get());
+    ++report.applied;
+    if (s.matrices_) petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+    {
+      const ReadAccess rhs(s.rhs_.get());
+      const WriteAccess r(s.residual_.get());
+      take_from(cells, rhs.data(), r.data());
+      if (stage.reacts) add_scaled(cells, -volume, sink.data(), r.data());
     }
     double norm = 0;
-    petsc(VecNorm(residual_cells_.get(), NORM_2, &norm));
-    norm /= unit;
-    if (!std::isfinite(norm)) {
-      report.reason = "the residual is not finite";
-      return false;
+    petsc(VecNorm(s.residual_.get(), NORM_2, &norm));
+    return norm / (unit * level);
+  };
+  for (int newton = 0; newton < 20; ++newton) {
+    if (stage.reacts) {
+      const ReadAccess c(stage.cells);
+      reaction->stage(stage.number, {c.data(), cells}, sink, s.derivative_);
     }
-    if (newton > 0 && norm <= linear_tolerance) return true;
+    if (newton == 0) unit = diagonal_norm(stage);
+    auto& diagonal = op_->diagonal();
+    storage(cells, volume * stage.rate, stage.along, start, end, drainage_.data(), diagonal.data());
+    if (s.matrices_) add_scaled(cells, 1.0, s.matrices_->cell_diagonal().data(), diagonal.data());
+    used_tolerance_ = std::max(linear_tolerance, linear_fraction * allowed_ * volume * stage.rate / (unit * level));
+    double norm = 0;
+    if (stage.reacts && (newton > 0 || linear_fraction == 0)) {
+      norm = residual();
+      if (!std::isfinite(norm)) {
+        report.reason = "the residual is not finite";
+        return false;
+      }
+      if (newton > 0 && norm <= used_tolerance_) return true;
+    }
+    if (stage.reacts) {
+      const ReadAccess c(stage.cells), rhs(s.rhs_.get());
+      const WriteAccess right(s.right_.get());
+      newton_right(cells, volume, rhs.data(), sink.data(), s.derivative_.data(), c.data(), right.data());
+      add_scaled(cells, volume, s.derivative_.data(), diagonal.data());
+    }
     ++report.newton;
-    const double wanted = reaction ? std::max(0.3 * linear_tolerance, 1e-3 * norm) : 0.3 * linear_tolerance;
-    solver_.set(*op_, matrices_ ? matrices_->network() : nullptr, matrices_ ? matrices_->to_cells() : nullptr,
-                matrices_ ? matrices_->from_cells() : nullptr, rebuild_);
-    rebuild_ = false;
-    petsc(VecSet(delta_cells_.get(), 0.0));
-    const SolveReport linear =
-        solver_.solve(residual_cells_.get(), embedded_ ? residual_network_.get() : nullptr, level, wanted,
-                      delta_cells_.get(), embedded_ ? delta_network_.get() : nullptr);
-    report.linear += linear.iterations;
+    const double spared = linear_fraction > 0 ? 0.7 : 0.3;  // for what Newton leaves
+    const double wanted = stage.reacts ? std::max(spared * used_tolerance_, 1e-3 * norm) : used_tolerance_;
+    const Vec right = stage.reacts ? s.right_.get() : s.rhs_.get();
+    SolveReport linear;
+    for (int attempt = 0; attempt < 2 && !linear.converged; ++attempt) {
+      // A hierarchy serves steps of up to twice and half the length, where solves are short up to four times and a
+      // quarter: a set-up costs about as much as five iterations. The positive step is content with that of the stages.
+      const double change = stage.rate / s.built_rate_, most = s.built_iterations_ > 4 ? 2 : 4;
+      const bool rebuild = attempt > 0 || s.built_revision_ != op_->revision() ||
+                           (stage.number > 0 && !(change <= most && change >= 1 / most));
+      if (s.matrices_) {
+        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(), rebuild);
+        linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
+      } else {
+        s.elliptic_->set(*op_, rebuild);
+        linear = s.elliptic_->solve(right, stage.cells, {wanted, Stop::Measure::scaled, level, 500});
+      }
+      report.linear += linear.iterations;
+      if (rebuild) {
+        ++s.hierarchies_;
+        s.built_revision_ = op_->revision();
+        s.built_rate_ = stage.rate;
+        s.built_iterations_ = linear.iterations;
+      } else if (stage.number > 0 && linear.iterations > 2 * s.built_iterations_ + 5) {
+        s.built_revision_ = -1;
+      }
+      if (rebuild) break;
+    }
     if (!linear.converged) {
       report.reason = "linear solve: " + linear.reason;
-      rebuild_ = true;
+      s.built_revision_ = -1;
       return false;
     }
-    if (linear.iterations > 40) rebuild_ = true;
-    petsc(VecAXPY(stage.cells.get(), 1.0, delta_cells_.get()));
-    if (embedded_) petsc(VecAXPY(stage.network.get(), 1.0, delta_network_.get()));
+    if (stage.reacts) continue;
+    if (std::isfinite(residual())) return true;
+    report.reason = "the residual is not finite";
+    return false;
   }
   report.reason = "Newton's method did not converge";
   return false;
 }
 
-void TransportSolver::collect(double weight_dt, double time, const Stage& stage, TransportLedger& sums) {
-  const double volume = grid_->cell_volume();
-  set_outside(time);
+TransportSolver::Sums TransportSolver::amounts(double time, double dt, bool reacts) {
+  TransportSetup& s = *setup_;
+  // All of them are linear: the weighted mean of the stages gives them at once.
+  const double volume = grid_->cell_volume(), first = 1 - sdirk::gamma, second = sdirk::gamma;
+  set_walls(first * outside(time + sdirk::gamma * dt) + second * outside(time + dt));
+  mean_state();
   std::array<double, 5> local{};  // exchange, drained, reacted, blood in, blood out
   {
-    const ReadAccess c(stage.cells.get());
-    for (std::size_t i = 0; i < drainage_.size(); ++i) {
-      local[1] += drainage_[i] * c[i];
-      local[2] += volume * sink_[i];
-    }
+    const ReadAccess c(s.right_.get());
+    for (std::size_t i = 0; i < drainage_.size(); ++i) local[1] += drainage_[i] * c[i];
   }
-  if (embedded_) {
-    matrices_->exchange(stage.cells.get(), stage.network.get(), residual_cells_.get());
-    const ReadAccess e(residual_cells_.get());
+  if (reacts) {
+    for (std::size_t i = 0; i < drainage_.size(); ++i)
+      local[2] += volume * (first * s.sink_[1][i] + second * s.sink_[2][i]);
+  }
+  if (s.matrices_) {
+    petsc(VecCopy(s.network_second_.get(), s.network_residual_.get()));
+    petsc(VecAXPBY(s.network_residual_.get(), first, second, s.network_first_.get()));
+    s.matrices_->exchange(s.right_.get(), s.network_residual_.get(), s.residual_.get());
+    const ReadAccess e(s.residual_.get()), n(s.network_residual_.get());
     for (std::size_t i = 0; i < drainage_.size(); ++i) local[0] += e[i];
-    const ReadAccess n(stage.network.get());
+    const double entering = first * inlet(time + sdirk::gamma * dt) + second * inlet(time + dt);
     for (std::size_t i = 0; i < node_inflow_.size(); ++i) {
-      local[3] += node_inflow_[i] * inlet(time);
+      local[3] += node_inflow_[i] * entering;
       local[4] += node_outflow_[i] * n[i];
     }
   }
   MPI_Allreduce(MPI_IN_PLACE, local.data(), 5, MPI_DOUBLE, MPI_SUM, grid_->comm());
-  book(weight_dt * local[0], sums.exchanged_in, sums.exchanged_out);
-  sums.drained += weight_dt * local[1];
-  book(weight_dt * local[2], sums.reacted_in, sums.reacted_out);
-  sums.blood_in += weight_dt * local[3];
-  sums.blood_out += weight_dt * local[4];
-  const auto walls = op_->wall_exchange(stage.cells.get());
-  sums.walls_out += weight_dt * walls[0];
-  sums.walls_in += weight_dt * walls[1];
+  const auto walls = op_->wall_exchange(s.right_.get());
+  return {dt * local[0], dt * local[1], dt * local[2], dt * local[3], dt * local[4], dt * walls[0], dt * walls[1]};
+}
+
+void TransportSolver::mean_state() {
+  TransportSetup& s = *setup_;
+  petsc(VecCopy(s.second_.get(), s.right_.get()));
+  petsc(VecAXPBY(s.right_.get(), 1 - sdirk::gamma, sdirk::gamma, s.first_.get()));
+}
+
+void TransportSolver::start_correction() {
+  TransportSetup& s = *setup_;
+  if (!s.correction_) {
+    s.correction_ = std::make_unique<ConvectionCorrection>(*grid_);
+    s.correction_start_ = s.correction_mean_ = FaceField(*grid_);
+    s.correction_source_ = grid_->vector();
+  }
+  if (s.correction_revision_ != op_->revision()) s.correction_->set(*op_);
+  s.correction_revision_ = op_->revision();
+  if (!s.correction_->active()) return;
+  s.correction_->flux(*op_, cells_.get(), s.correction_start_);
+  petsc(VecSet(s.correction_source_.get(), 0.0));
+  add_inflow(*grid_, s.correction_start_, 1.0, s.correction_source_.get());
+}
+
+void TransportSolver::finish_correction(double time, double dt) {
+  TransportSetup& s = *setup_;
+  mean_state();
+  set_walls((1 - sdirk::gamma) * outside(time + sdirk::gamma * dt) + sdirk::gamma * outside(time + dt));
+  s.correction_->flux(*op_, s.right_.get(), s.correction_mean_);
+  double least = 1;
+  for (const double a : accessible_) least = std::min(least, a);
+  if (changes_) {
+    for (const double a : accessible_end_) least = std::min(least, a);
+  }
+  least = min_over(grid_->comm(), least);
+  const double unit = 3 * dt * s.correction_->axes() / (grid_->cell_volume() * least);
+  for (int axis = 0; axis < 3; ++axis) {
+    const auto& excess = s.correction_->excess(axis);
+    damp_change(excess.size(), unit, excess.data(), s.correction_mean_[axis].data(), s.correction_start_[axis].data());
+  }
+  add_inflow(*grid_, s.correction_mean_, dt / grid_->cell_volume(), s.result_.get());
+}
+
+bool TransportSolver::corrects() const {
+  return convection == ConvectionScheme::limited && setup_->correction_ && setup_->correction_->active();
+}
+
+std::array<double, 2> TransportSolver::extremes(Vec values) const {
+  const ReadAccess v(values);
+  std::array<double, 2> range{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  for (std::size_t i = 0; i < accessible_.size(); ++i) {
+    range[0] = std::min(range[0], v[i]);
+    range[1] = std::min(range[1], -v[i]);
+  }
+  MPI_Allreduce(MPI_IN_PLACE, range.data(), 2, MPI_DOUBLE, MPI_MIN, grid_->comm());
+  return {range[0], -range[1]};
+}
+
+bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums) {
+  TransportSetup& s = *setup_;
+  const double volume = grid_->cell_volume();
+  const std::size_t cells = grid_->local_cells();
+  const bool reacts = reaction && reaction->blends();
+  if (!s.blend_) {
+    s.blend_ = std::make_unique<TransportSetup::Blend>(*grid_);
+    for (auto* v : {&s.blend_->exchanged, &s.blend_->drained, &s.blend_->reacted, &s.blend_->gained, &s.blend_->share})
+      v->assign(cells, 0.0);
+    if (s.matrices_) petsc(VecDuplicate(network_values_.get(), s.blend_->network.out()));
+  }
+  TransportSetup::Blend& b = *s.blend_;
+  for (auto* v : {&b.exchanged, &b.drained, &b.reacted}) std::fill(v->begin(), v->end(), 0.0);
+  // Amounts that pass between the cells and all but their faces, added with a weight.
+  const auto add_amounts = [&](double weight, Vec values, Vec network, const std::vector<double>& sink) {
+    if (s.matrices_) {
+      s.matrices_->exchange(values, network, b.own.get());
+      const ReadAccess e(b.own.get());
+      add_scaled(cells, weight, e.data(), b.exchanged.data());
+    }
+    const ReadAccess c(values);
+    for (std::size_t i = 0; i < cells; ++i) b.drained[i] += weight * drainage_[i] * c[i];
+    if (reacts) add_scaled(cells, weight * volume, sink.data(), b.reacted.data());
+  };
+  const auto gained = [&](std::size_t i) { return b.exchanged[i] - b.drained[i] - b.reacted[i]; };
+  const std::array<double, 2> weight{(1 - sdirk::gamma) * dt, sdirk::gamma * dt};
+  const std::array<double, 2> at{time + sdirk::gamma * dt, time + dt};
+  for (int axis = 0; axis < 3; ++axis) std::fill(b.high[axis].begin(), b.high[axis].end(), 0.0);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Vec values = i == 0 ? s.first_.get() : s.second_.get();
+    add_amounts(weight[i], values, i == 0 ? s.network_first_.get() : s.network_second_.get(), s.sink_[i + 1]);
+    set_outside(at[i]);
+    op_->flux(values, b.part);
+    for (int axis = 0; axis < 3; ++axis)
+      add_scaled(b.high[axis].size(), weight[i], b.part[axis].data(), b.high[axis].data());
+  }
+  if (corrects()) {
+    for (int axis = 0; axis < 3; ++axis)
+      add_scaled(b.high[axis].size(), dt, s.correction_start_[axis].data(), b.high[axis].data());
+  }
+  double moved = 0;
+  for (std::size_t i = 0; i < cells; ++i) moved += std::abs(gained(i));
+  moved = sum_over(grid_->comm(), moved) + absolute_sum(*grid_, b.high);
+
+  Stage low;
+  low.number = 0;
+  low.time = time + dt;
+  low.rate = 1 / dt;
+  low.reacts = reacts;
+  low.cells = b.low.get();
+  low.network = b.network.get();
+  petsc(VecCopy(s.result_.get(), b.low.get()));
+  if (s.matrices_) petsc(VecCopy(s.network_second_.get(), b.network.get()));
+  if (reaction && !reacts) {  // its amounts are as they are
+    const WriteAccess source(b.own.get());
+    for (std::size_t i = 0; i < cells; ++i)
+      source[i] = -volume * ((1 - sdirk::gamma) * s.sink_[1][i] + sdirk::gamma * s.sink_[2][i]);
+    low.source = b.own.get();
+  }
+  if (reacts) s.sink_[0].resize(cells);
+  ++report.positive;
+  if (!solve_stage(low, reaction, report)) return false;
+  add_amounts(-dt, b.low.get(), b.network.get(), s.sink_[0]);
+  op_->flux(b.low.get(), b.part);
+  for (int axis = 0; axis < 3; ++axis) {
+    auto& difference = b.part[axis];
+    for (std::size_t f = 0; f < difference.size(); ++f) difference[f] = b.high[axis][f] - dt * difference[f];
+  }
+  const std::vector<double>& end = changes_ ? accessible_end_ : accessible_;
+  {  // flux form: what the fluxes at this solution make of the start
+    const ReadAccess r(s.residual_.get());
+    const WriteAccess c(b.low.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      c[i] += r[i] * dt / (volume * end[i]);
+      b.gained[i] = gained(i);
+    }
+  }
+  const double withheld = b.limiter.limit(*op_, bounds, end, cells_.get(), b.low.get(), b.gained, b.part, b.share);
+  report.blended = moved > 0 ? withheld / moved : 0;
+
+  petsc(VecSet(b.own.get(), 0.0));
+  add_inflow(*grid_, b.part, 1.0, b.own.get());
+  std::array<double, 3> less{};
+  {
+    const ReadAccess in(b.own.get());
+    const WriteAccess c(s.result_.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      const double off = 1 - b.share[i];
+      c[i] -= (in[i] + off * b.gained[i]) / (volume * end[i]);
+      less[0] += off * b.exchanged[i];
+      less[1] += off * b.drained[i];
+      less[2] += off * b.reacted[i];
+    }
+  }
+  MPI_Allreduce(MPI_IN_PLACE, less.data(), 3, MPI_DOUBLE, MPI_SUM, grid_->comm());
+  sums.exchanged -= less[0];
+  sums.blood_out += less[0];
+  sums.drained -= less[1];
+  sums.reacted -= less[2];
+  for (int axis = 0; axis < 3; ++axis) add_scaled(b.high[axis].size(), -1.0, b.part[axis].data(), b.high[axis].data());
+  const auto walls = wall_sums(*grid_, b.high);
+  sums.walls_out = walls[0];
+  sums.walls_in = walls[1];
+  return true;
 }
 
 StepReport TransportSolver::advance(double time, double dt, LocalReaction* reaction) {
   StepReport report;
-  const double rate = 1 / (sdirk::gamma * dt);
-  if (rate != assembled_rate_) {
-    if (matrices_) matrices_->assemble(pieces_, node_outflow_, rate);
-    assembled_rate_ = rate;
-    rebuild_ = true;
+  try_step(time, dt, reaction, report);
+  changes_ = false;
+  return report;
+}
+
+void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, StepReport& report) {
+  TransportSetup& s = *setup_;
+  const double rate = 1 / (sdirk::gamma * dt), volume = grid_->cell_volume();
+  const std::size_t cells = grid_->local_cells();
+  const double* start = accessible_.data();
+  const double* end = changes_ ? accessible_end_.data() : start;
+  if (linear_fraction > 0) {
+    std::array<double, 2> sum{};
+    const ReadAccess c(cells_.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      sum[0] += std::pow(start[i] * c[i], 2);
+      sum[1] += start[i] * start[i];
+    }
+    MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, grid_->comm());
+    allowed_ = relative_tolerance * (std::sqrt(sum[0]) + 1e-4 * scale * std::sqrt(sum[1]));
   }
-  std::fill(sink_.begin(), sink_.end(), 0.0);
-  std::fill(derivative_.begin(), derivative_.end(), 0.0);
-  if (reaction) reaction->begin(time, dt);
-  const auto fail = [&] {
+  if (reaction) {
+    for (const std::size_t stage : {1U, 2U}) s.sink_[stage].assign(cells, 0.0);
+    reaction->begin(time, dt);
+  }
+  const auto refuse = [&] {
     if (reaction) reaction->end(false, {}, {});
-    return report;
   };
-
-  petsc(VecCopy(cells_.get(), first_.star_cells.get()));
-  petsc(VecCopy(cells_.get(), first_.cells.get()));
-  if (has_slope_) petsc(VecAXPY(first_.cells.get(), sdirk::gamma * dt, slope_.get()));
-  if (embedded_) {
-    petsc(VecCopy(network_values_.get(), first_.star_network.get()));
-    petsc(VecCopy(network_values_.get(), first_.network.get()));
+  if (convection == ConvectionScheme::limited) {
+    set_outside(time);
+    start_correction();
   }
-  if (!solve_stage(1, time + sdirk::gamma * dt, dt, reaction, first_, report)) return fail();
-  TransportLedger sums = ledger_;
-  collect((1 - sdirk::gamma) * dt, time + sdirk::gamma * dt, first_, sums);
+  const bool corrected = corrects();
 
-  const auto extrapolate = [](Vec start, Vec stage, double factor, Vec out) {
-    petsc(VecWAXPY(out, -1.0, start, stage));
-    petsc(VecAYPX(out, factor, start));
+  Stage stage;
+  stage.rate = rate;
+  stage.reacts = reaction != nullptr;
+  stage.source = corrected ? s.correction_source_.get() : nullptr;
+  stage.time = time + sdirk::gamma * dt;
+  stage.along = sdirk::gamma;
+  stage.cells = s.first_.get();
+  stage.network = s.network_first_.get();
+  {
+    const ReadAccess c0(cells_.get()), k0(slope_.get());
+    const WriteAccess u(s.first_.get());
+    const double ahead = sdirk::gamma * dt;
+    const ReadAccess bend(bend_.get());
+    extrapolate(cells, stage.along, start, end, c0.data(), has_slope_ ? ahead : 0.0, k0.data(),
+                has_slope_ && has_bend_ ? ahead * ahead : 0.0, bend.data(), u.data());
+  }
+  if (s.matrices_) petsc(VecCopy(network_values_.get(), s.network_first_.get()));
+  if (!solve_stage(stage, reaction, report)) return refuse();
+  const auto take_rate = [&](Vec out) {
+    const ReadAccess c0(cells_.get()), u(stage.cells), r(s.residual_.get());
+    if (stage.second) {
+      const ReadAccess k1(s.slope_first_.get());
+      const WriteAccess k(out);
+      stage_rate(cells, rate, stage.along, start, end, c0.data(), stage.weight, k1.data(), u.data(), 1 / volume,
+                 r.data(), k.data());
+    } else {
+      const WriteAccess k(out);
+      stage_rate(cells, rate, stage.along, start, end, c0.data(), 0.0, nullptr, u.data(), 1 / volume, r.data(),
+                 k.data());
+    }
   };
-  extrapolate(cells_.get(), first_.cells.get(), sdirk::carry, second_.star_cells.get());
-  extrapolate(cells_.get(), first_.cells.get(), 1 / sdirk::gamma, second_.cells.get());
-  if (embedded_) {
-    extrapolate(network_values_.get(), first_.network.get(), sdirk::carry, second_.star_network.get());
-    petsc(VecCopy(first_.network.get(), second_.network.get()));
+  take_rate(s.slope_first_.get());
+
+  stage.number = 2;
+  stage.second = true;
+  stage.weight = (1 - sdirk::gamma) * dt;
+  stage.time = time + dt;
+  stage.along = 1;
+  stage.cells = s.second_.get();
+  stage.network = s.network_second_.get();
+  {  // the rates go on in a straight line
+    const ReadAccess c0(cells_.get()), k0(slope_.get()), k1(s.slope_first_.get());
+    const WriteAccess u(s.second_.get());
+    const double bend = has_slope_ ? (1 - sdirk::gamma) * dt : 0.0;
+    extrapolate(cells, stage.along, start, end, c0.data(), dt + bend, k1.data(), -bend, k0.data(), u.data());
   }
-  if (!solve_stage(2, time + dt, dt, reaction, second_, report)) return fail();
-  collect(sdirk::gamma * dt, time + dt, second_, sums);
+  if (s.matrices_) petsc(VecCopy(s.network_first_.get(), s.network_second_.get()));
+  if (!solve_stage(stage, reaction, report)) return refuse();
+  take_rate(s.slope_second_.get());
   report.converged = true;
 
-  std::array<double, 2> sum{};
-  double lowest = 0, own = 0;
+  std::array<double, 4> all{};  // squared error, amount, fraction of the cells; squared error of the reaction
   {
-    const ReadAccess y0(cells_.get()), y1(first_.cells.get()), y2(second_.cells.get()), star(second_.star_cells.get()),
-        k0(slope_.get());
-    for (std::size_t c = 0; c < accessible_.size(); ++c) {
-      const double k1 = (y1[c] - y0[c]) * rate, k2 = (y2[c] - star[c]) * rate;
-      const double estimate =
-          has_slope_ ? dt * (sdirk::e0 * k0[c] + sdirk::e1 * k1 + sdirk::e2 * k2) : dt * sdirk::gamma * (k2 - k1);
-      sum[0] += std::pow(accessible_[c] * estimate, 2);
-      sum[1] += std::pow(accessible_[c] * y2[c], 2);
-      own += accessible_[c] * accessible_[c];
-      lowest = std::min(lowest, y2[c]);
+    const ReadAccess c0(cells_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
+    const WriteAccess amount(s.result_.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      const double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
+                                         : dt * sdirk::gamma * (k2[i] - k1[i]);
+      amount[i] = start[i] * c0[i] + dt * ((1 - sdirk::gamma) * k1[i] + sdirk::gamma * k2[i]);
+      all[0] += estimate * estimate;
+      all[1] += amount[i] * amount[i];
+      all[2] += end[i] * end[i];
     }
   }
-  std::array<double, 4> all{sum[0], sum[1], own, reaction ? reaction->squared_error() : 0.0};
+  all[3] = reaction ? reaction->squared_error() : 0.0;
   MPI_Allreduce(MPI_IN_PLACE, all.data(), 4, MPI_DOUBLE, MPI_SUM, grid_->comm());
-  lowest = min_over(grid_->comm(), lowest);
   const auto count = static_cast<double>(grid_->global_cells());
   const double allowed = relative_tolerance * (std::sqrt(all[1]) + 1e-4 * scale * std::sqrt(all[2]));
   const int states = 1 + (reaction ? reaction->error_states() : 0);
   report.error = std::sqrt((all[0] / (allowed * allowed) + all[3] / count) / states);
-  report.undershoot = -lowest / scale;
+  if (!(report.error <= 1)) return refuse();
+
+  if (corrected) finish_correction(time, dt);
+  {
+    const WriteAccess c(s.result_.get());
+    for (std::size_t i = 0; i < cells; ++i) c[i] /= end[i];
+  }
+  Sums sums = amounts(time, dt, reaction != nullptr);
+  if (corrected) {
+    const auto walls = wall_sums(*grid_, s.correction_start_);
+    sums.walls_out += dt * walls[0];
+    sums.walls_in += dt * walls[1];
+  }
+
+  const auto outside_bounds = [&] {
+    const auto range = extremes(s.result_.get());
+    return std::max({bounds.lowest - range[0], range[1] - bounds.highest, 0.0});
+  };
+  double excess = outside_bounds();
+  const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
+  if (keep_bounds && (bounds.local || excess > rounding)) {
+    if (!blend(time, dt, reaction, report, sums)) {
+      report.converged = false;
+      return refuse();
+    }
+    excess = outside_bounds();
+  }
+  report.undershoot = excess / scale;
   if (report.undershoot > relative_tolerance)
     report.error = std::max(report.error, report.undershoot / relative_tolerance);
-  if (!(report.error <= 1)) return fail();
+  if (!(report.error <= 1)) return refuse();
 
   if (reaction) {
-    const ReadAccess y1(first_.cells.get()), y2(second_.cells.get());
-    reaction->end(true, {y1.data(), accessible_.size()}, {y2.data(), accessible_.size()});
+    const ReadAccess y1(s.first_.get()), y2(s.second_.get());
+    const std::span<const double> first{y1.data(), cells}, second{y2.data(), cells};
+    if (report.positive > 0 && reaction->blends()) {
+      const ReadAccess low(s.blend_->low.get());
+      reaction->end_blended(first, second, {low.data(), cells}, s.blend_->share);
+    } else {
+      reaction->end(true, first, second);
+    }
   }
-  {
-    const ReadAccess y2(second_.cells.get()), star(second_.star_cells.get());
-    const WriteAccess k(slope_.get());
-    for (std::size_t c = 0; c < accessible_.size(); ++c) k[c] = (y2[c] - star[c]) * rate;
-  }
-  has_slope_ = true;
-  petsc(VecCopy(second_.cells.get(), cells_.get()));
-  if (embedded_) petsc(VecCopy(second_.network.get(), network_values_.get()));
-  ledger_ = sums;
-  return report;
+  petsc(VecWAXPY(bend_.get(), -1.0, s.slope_first_.get(), s.slope_second_.get()));
+  petsc(VecScale(bend_.get(), 1 / ((1 - sdirk::gamma) * dt)));
+  petsc(VecCopy(s.slope_second_.get(), slope_.get()));
+  has_slope_ = has_bend_ = true;
+  petsc(VecCopy(s.result_.get(), cells_.get()));
+  if (s.matrices_) petsc(VecCopy(s.network_second_.get(), network_values_.get()));
+  if (changes_) accessible_.swap(accessible_end_);
+  book(sums.exchanged, ledger_.exchanged_in, ledger_.exchanged_out);
+  book(sums.reacted, ledger_.reacted_in, ledger_.reacted_out);
+  ledger_.drained += sums.drained;
+  ledger_.blood_in += sums.blood_in;
+  ledger_.blood_out += sums.blood_out;
+  ledger_.walls_out += sums.walls_out;
+  ledger_.walls_in += sums.walls_in;
 }
 
 double TransportSolver::amount_in_cells() const {
@@ -283,10 +728,10 @@ double TransportSolver::amount_in_cells() const {
 }
 
 double TransportSolver::amount_in_network() const {
-  if (!embedded_) return 0;
+  if (!setup_->embedded_) return 0;
   double sum = 0;
   const ReadAccess n(network_values_.get());
-  const std::size_t nodes = embedded_->nodes().size();
+  const std::size_t nodes = setup_->embedded_->nodes().size();
   for (std::size_t p = 0; p < pieces_.size(); ++p) sum += pieces_[p].volume * n[nodes + p];
   return sum_over(grid_->comm(), sum);
 }

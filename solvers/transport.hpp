@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "solvers/convection_scheme.hpp"
 #include "solvers/elliptic.hpp"
+#include "solvers/flux_limiter.hpp"
 #include "solvers/network/convection.hpp"
 
 namespace sanctuary {
@@ -28,7 +30,9 @@ inline constexpr double e2 = b2 - gamma;
 
 /// Immobile partners of a solute in each cell (bound, internalised, ...) and all that follows its concentration in the
 /// cell. Works on all owned cells at once; the transport step calls it in this order for each step it tries:
-/// begin(dt), stage(1), ..., stage(2), ..., then end(accepted).
+/// begin(dt), stage(1), ..., stage(2), ..., then end(accepted). A reaction that `blends` may also be asked for
+/// stage(0), the implicit Euler step over the whole dt, after stage 2, and then ends with end_blended in place of
+/// end(true).
 class LocalReaction {
  public:
   virtual ~LocalReaction() = default;
@@ -49,6 +53,15 @@ class LocalReaction {
   void end(bool accepted, std::span<const double> first, std::span<const double> second) {
     end_impl(accepted, first, second);
   }
+  /// True if the reaction knows stage 0 and end_blended. Without, its amounts are never limited: a cell that they alone
+  /// drive below its bound makes the step too long.
+  [[nodiscard]] bool blends() const { return blends_impl(); }
+  /// Closes an accepted step whose amounts are, cell by cell, `share` of those of the stages 1 and 2 and the rest of
+  /// those of stage 0 at the concentrations `low`.
+  void end_blended(std::span<const double> first, std::span<const double> second, std::span<const double> low,
+                   std::span<const double> share) {
+    end_blended_impl(first, second, low, share);
+  }
 
  private:
   virtual void begin_impl(double time, double dt) = 0;
@@ -57,6 +70,9 @@ class LocalReaction {
   [[nodiscard]] virtual double squared_error_impl() const { return 0; }
   [[nodiscard]] virtual int error_states_impl() const { return 0; }
   virtual void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) = 0;
+  [[nodiscard]] virtual bool blends_impl() const { return false; }
+  virtual void end_blended_impl(std::span<const double>, std::span<const double>, std::span<const double>,
+                                std::span<const double>) {}
 };
 
 /// Amounts of one solute that moved since the start [amount]; all cumulated with the weights of the time step.
@@ -78,24 +94,89 @@ struct TransportLedger {
 struct StepReport {
   bool converged = false;
   double error = 0;       ///< estimated error over the tolerance: at most 1 to be accepted
-  double undershoot = 0;  ///< most negative concentration over the scale
-  int newton = 0, linear = 0;
+  double undershoot = 0;  ///< most negative concentration over the scale, after blending
+  double blended = 0;     ///< amounts moved by the blending over all that crossed faces and entered cells
+  int newton = 0;
+  int linear = 0;    ///< Krylov iterations: each one operator application and one V-cycle
+  int applied = 0;   ///< operator applications beside those of the Krylov iterations
+  int positive = 0;  ///< 1 if the positive first-order step was solved, too
   std::string reason;
 };
 
+/// What the solutes on one grid (and network) share: linear solver with its hierarchy, matrices and scratch. One solute
+/// steps at a time. Solutes with the same operator and step share the hierarchy, too. Borrows grid and network.
+class TransportSetup {
+ public:
+  /// `network` may be null: no vessels. Collective.
+  TransportSetup(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix);
+  TransportSetup(const TransportSetup&) = delete;
+  TransportSetup& operator=(const TransportSetup&) = delete;
+  /// Hierarchies built, and sets of matrices of the network assembled, since the start.
+  [[nodiscard]] int hierarchies() const { return hierarchies_; }
+  [[nodiscard]] int assemblies() const { return assemblies_; }
+  [[nodiscard]] const Grid& grid() const { return *grid_; }
+
+ private:
+  friend class TransportSolver;
+  /// What only a blended step needs.
+  struct Blend {
+    explicit Blend(const Grid& grid) : limiter(grid), high(grid), part(grid), low(grid.vector()), own(grid.vector()) {}
+    FluxLimiter limiter;
+    FaceField high, part;
+    VecHandle low, own, network;
+    std::vector<double> exchanged, drained, reacted, gained, share;  // of the cells: second order minus first, and sums
+  };
+  const Grid* grid_;
+  const EmbeddedNetwork* embedded_;
+  std::unique_ptr<CoupledSolver> coupled_;
+  std::unique_ptr<EllipticSolver> elliptic_;
+  std::unique_ptr<NetworkMatrices> matrices_;
+  long assembled_revision_ = -1;  // of the coefficients that the network's matrices were assembled from
+  double assembled_rate_ = -1;
+  long built_revision_ = -1;  // of the operator that the hierarchy was built for
+  double built_rate_ = -1;
+  int built_iterations_ = -1;
+  int hierarchies_ = 0, assemblies_ = 0;
+  VecHandle first_, second_, slope_first_, slope_second_, rhs_, right_, residual_, result_;
+  VecHandle network_first_, network_second_, network_rhs_, network_residual_;
+  std::array<std::vector<double>, 3> sink_;  // of the stages 0 (the positive step), 1, 2
+  std::vector<double> derivative_;
+  std::unique_ptr<ConvectionCorrection> correction_;
+  long correction_revision_ = -1;
+  FaceField correction_start_, correction_mean_;
+  VecHandle correction_source_;
+  std::unique_ptr<Blend> blend_;
+};
+
 /// One solute in the fluid of the cells and in the blood of the network, advanced together and implicitly.
-/// Concentrations are per accessible volume. Owns its matrices and scratch; borrows grid and network. All functions are
-/// collective.
+/// Concentrations are per accessible volume. Borrows grid, network and operator. All functions are collective.
+///
+/// Time: SDIRK2. The step ends with the flux form, amount at the end = amount at the start + dt (weighted rates of the
+/// stages), so that every amount is kept at any tolerance of the linear solves; from the second stage this differs by
+/// its residual. Convection `limited`: the correction at the start of the step enters the stages as a given flux (the
+/// matrix stays that of the exponential scheme), its change over the step follows explicitly, on each face times
+/// 1 / (1 + y^4) with y = 3 dt times the excess diffusion over the smallest storage, times the axes with such: von
+/// Neumann stable at any step with an unlimited slope, second order in time as dt falls, exact at the steady state.
+/// Bounds: where a cell leaves them, a positive step (implicit Euler, M-matrix, with walls, vessels, drainage and a
+/// reaction that blends) is solved and the differences are limited by FluxLimiter; what the exchange with vessels loses
+/// or gains by that is booked on the blood that leaves; values in the blood have no bounds. The result is within bounds
+/// but for the residual of the solve.
 class TransportSolver {
  public:
   /// `network` may be null: no vessels.
   TransportSolver(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix);
+  /// Shares its set-up with other solutes.
+  explicit TransportSolver(std::shared_ptr<TransportSetup> setup);
   TransportSolver(const TransportSolver&) = delete;
   TransportSolver& operator=(const TransportSolver&) = delete;
 
-  /// Diffusion, convection and walls of the cells (its diagonal is overwritten; borrowed until the next call) and the
-  /// fluid that leaves each cell by other ways, carrying the solute [m^3/s].
+  /// Accessible fraction of the owned cells now (above 0); diffusion, convection and walls of the cells (its diagonal
+  /// is overwritten; borrowed until the next call) and the fluid that leaves each cell by other ways, carrying the
+  /// solute [m^3/s].
   void set_cells(std::vector<double> accessible_fraction, CellOperator& op, std::vector<double> drainage);
+  /// Accessible fraction at the end of the step tried next (above 0), linear in between. Holds for one `advance`,
+  /// accepted or not; without, the fraction stays.
+  void set_accessible_at_end(std::vector<double> accessible_fraction);
   /// The solute on the owned pieces; carrier flow into (positive) and out of the box at the owned nodes [m^3/s].
   void set_network(std::vector<PieceCoefficients> pieces, std::vector<double> node_inflow,
                    std::vector<double> node_outflow);
@@ -106,15 +187,23 @@ class TransportSolver {
   double relative_tolerance = 1e-3;  ///< of the time error of a step
   double scale = 1;  ///< a typical concentration; what lies below 1e-4 of it is held to the error of 1e-4 of it
   double linear_tolerance = 1e-12;  ///< diagonally scaled true residual of a stage
+  /// If positive, a stage is also done once its residual, as an error of the step, is below this share of the allowed
+  /// time error. Amounts close at any value; outcomes that must agree to 1e-8 between rank counts want 0.
+  double linear_fraction = 0;
+  ConvectionScheme convection = ConvectionScheme::exponential;
+  Bounds bounds;            ///< of the concentrations in the cells
+  bool keep_bounds = true;  ///< without, cells outside of the bounds by the relative tolerance refuse the step
 
   /// Tries one step. Not converged or error > 1: state unchanged.
   [[nodiscard]] StepReport advance(double time, double dt, LocalReaction* reaction);
   /// After a kink of the inlet or the outside value: the error estimate starts anew.
-  void forget_slope() { has_slope_ = false; }
+  void forget_slope() { has_slope_ = has_bend_ = false; }
 
   [[nodiscard]] Vec cells() const { return cells_.get(); }
   [[nodiscard]] Vec network() const { return network_values_.get(); }
-  [[nodiscard]] bool has_network() const { return embedded_ != nullptr; }
+  [[nodiscard]] bool has_network() const { return setup_->embedded_ != nullptr; }
+  [[nodiscard]] const TransportSetup& setup() const { return *setup_; }
+  [[nodiscard]] const std::vector<double>& accessible() const { return accessible_; }
   [[nodiscard]] const TransportLedger& ledger() const { return ledger_; }
   TransportLedger& ledger() { return ledger_; }
   /// Amount in the fluid of all cells, and in the blood of all pieces.
@@ -123,34 +212,42 @@ class TransportSolver {
   /// Takes the present amounts as the start of the ledger.
   void open_ledger();
 
-  /// The slope that the error estimate needs, for checkpoints.
+  /// Rate of change of the amount per tissue volume at the end of the last step, which the error estimate needs; for
+  /// checkpoints.
   [[nodiscard]] Vec slope() const { return slope_.get(); }
   [[nodiscard]] bool has_slope() const { return has_slope_; }
   void set_has_slope(bool has) { has_slope_ = has; }
 
  private:
-  struct Stage {
-    VecHandle cells, network, star_cells, star_network;
-  };
+  struct Stage;
+  struct Sums;
+  void try_step(double time, double dt, LocalReaction* reaction, StepReport& report);
   void set_outside(double time);
-  bool solve_stage(int number, double time, double dt, LocalReaction* reaction, Stage& stage, StepReport& report);
-  void collect(double weight_dt, double time, const Stage& stage, TransportLedger& sums);
+  void set_walls(double value);
+  void assemble_network(double rate);
+  bool solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report);
+  [[nodiscard]] Sums amounts(double time, double dt, bool reacts);
+  void mean_state();
+  [[nodiscard]] double diagonal_norm(const Stage& stage);
+  [[nodiscard]] bool corrects() const;
+  void start_correction();
+  void finish_correction(double time, double dt);
+  bool blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums);
+  [[nodiscard]] std::array<double, 2> extremes(Vec values) const;
 
+  std::shared_ptr<TransportSetup> setup_;
   const Grid* grid_;
-  const EmbeddedNetwork* embedded_;
-  CoupledSolver solver_;
-  std::unique_ptr<NetworkMatrices> matrices_;
   CellOperator* op_ = nullptr;
-  std::vector<double> accessible_, drainage_;
+  std::vector<double> accessible_, accessible_end_, drainage_;
+  bool changes_ = false;
   std::vector<PieceCoefficients> pieces_;
   std::vector<double> node_inflow_, node_outflow_;
-  double assembled_rate_ = -1;
-  bool rebuild_ = true;
-  std::vector<double> sink_, derivative_;
-  VecHandle cells_, network_values_, slope_;
-  Stage first_, second_;
-  VecHandle rhs_cells_, rhs_network_, residual_cells_, residual_network_, delta_cells_, delta_network_;
-  bool has_slope_ = false;
+  long revision_ = 0;  // of the coefficients on the network
+  double allowed_ = 0, used_tolerance_ = 0;
+  long measured_revision_ = -1;                      // of the operator below
+  std::vector<double> resting_;                      // diagonal of the cells without storage and reaction
+  VecHandle cells_, network_values_, slope_, bend_;  // the last: change of the slope per time, for start values
+  bool has_slope_ = false, has_bend_ = false;
   TransportLedger ledger_;
 };
 

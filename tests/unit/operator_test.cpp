@@ -183,6 +183,117 @@ TEST(CellOperator, TakesTheHarmonicMeanBetweenUnequalCells) {
   EXPECT_NEAR(o[1], -1.5e-10 * 1e-5, 1e-29);
 }
 
+/// Steady -(k u')' + u = f along one axis of a box, u = 1 + shape, k = 1 + 0.4 sin(2 x), between walls of given kinds;
+/// root of the mean square error on n cells.
+double steady_error(std::size_t axis, WallKind kind, long n) {
+  std::array<long, 3> cells{3, 2, 2};
+  std::array<double, 3> spacing{0.3, 2.0, 0.05};
+  cells[axis] = n;
+  spacing[axis] = 1.0 / static_cast<double>(n);
+  const double h = spacing[axis];
+  const Grid grid(MPI_COMM_SELF, {{0, 0, 0}, spacing, cells});
+  const auto u = [](double x) { return 1 + std::sin(0.6 + 2 * x); };
+  const auto slope = [](double x) { return 2 * std::cos(0.6 + 2 * x); };
+  const auto k = [](double x) { return 1 + 0.4 * std::sin(2 * x); };
+  Walls walls = Walls::all(WallKind::closed);
+  walls.kind[2 * axis] = walls.kind[2 * axis + 1] = kind;
+  walls.value[2 * axis] = u(0);
+  walls.value[2 * axis + 1] = u(1);
+  if (kind == WallKind::exchange) {
+    walls.coefficient[2 * axis] = 3;
+    walls.coefficient[2 * axis + 1] = 0.2;
+    walls.value[2 * axis] -= k(0) * slope(0) / 3;
+    walls.value[2 * axis + 1] += k(1) * slope(1) / 0.2;
+  }
+  CellOperator op(grid);
+  op.reset(walls);
+  const VecHandle f = grid.vector(), found = grid.vector();
+  std::vector<double> coefficient;
+  for (std::size_t c = 0; c < grid.local_cells(); ++c) coefficient.push_back(k(grid.centre(c)[axis]));
+  op.add_diffusion(coefficient);
+  std::fill(op.diagonal().begin(), op.diagonal().end(), grid.cell_volume());
+  op.add_wall_source(f.get());
+  {
+    const WriteAccess rhs(f.get());
+    for (std::size_t c = 0; c < grid.local_cells(); ++c) {
+      const double x = grid.centre(c)[axis];
+      double source = u(x) + 4 * k(x) * (u(x) - 1) - 0.8 * std::cos(2 * x) * slope(x);
+      // Through closed and outflow walls the flux is given, as a source of the cell.
+      const bool given = kind == WallKind::closed || kind == WallKind::outflow;
+      if (given && x < h) source -= k(0) * slope(0) / h;
+      if (given && x > 1 - h) source += k(1) * slope(1) / h;
+      rhs[c] += grid.cell_volume() * source;
+    }
+  }
+  CoupledSolver solver(grid, 0, "operator_test_", true);
+  solver.set(op, nullptr, nullptr, nullptr);
+  EXPECT_TRUE(solver.solve(f.get(), nullptr, 1, 1e-13, found.get(), nullptr).converged);
+  double sum = 0;
+  const ReadAccess v(found.get());
+  for (std::size_t c = 0; c < grid.local_cells(); ++c) sum += std::pow(v[c] - u(grid.centre(c)[axis]), 2);
+  return std::sqrt(sum / static_cast<double>(grid.local_cells()));
+}
+
+TEST(CellOperator, IsOfSecondOrderAlongEachAxisForEachKindOfWall) {
+  for (const std::size_t axis : std::array<std::size_t, 3>{0, 1, 2}) {
+    for (const WallKind kind : {WallKind::closed, WallKind::fixed, WallKind::outflow, WallKind::exchange}) {
+      const double coarse = steady_error(axis, kind, 16), middle = steady_error(axis, kind, 32),
+                   fine = steady_error(axis, kind, 64);
+      EXPECT_NEAR(std::log2(coarse / middle), 2, 0.1) << axis << " " << static_cast<int>(kind);
+      EXPECT_NEAR(std::log2(middle / fine), 2, 0.05) << axis << " " << static_cast<int>(kind);
+      EXPECT_LT(fine, 1e-3);
+    }
+  }
+}
+
+TEST(CellOperator, IsExactForLayersThatMeetAtFaces) {
+  for (const std::size_t axis : std::array<std::size_t, 3>{0, 1, 2}) {
+    for (const WallKind kind : {WallKind::fixed, WallKind::exchange}) {
+      std::array<long, 3> cells{2, 2, 2};
+      cells[axis] = 12;
+      const Grid grid(MPI_COMM_SELF, {{0, 0, 0}, {0.5, 0.25, 2}, cells});
+      const double h = grid.spec().spacing[axis], film = 7;
+      const auto layer = [](long i) { return i < 5 ? 1e-3 : i < 8 ? 40.0 : 0.7; };
+      Walls walls = Walls::all(WallKind::closed);
+      walls.kind[2 * axis] = walls.kind[2 * axis + 1] = kind;
+      walls.value[2 * axis] = 3;
+      walls.value[2 * axis + 1] = -1;
+      walls.coefficient[2 * axis] = walls.coefficient[2 * axis + 1] = film;
+      CellOperator op(grid);
+      op.reset(walls);
+      std::vector<double> coefficient;
+      for (std::size_t c = 0; c < grid.local_cells(); ++c) coefficient.push_back(layer(grid.place(c)[axis]));
+      op.add_diffusion(coefficient);
+      // Resistances in series give the exact values.
+      double resistance = kind == WallKind::exchange ? 2 / film : 0;
+      for (long i = 0; i < 12; ++i) resistance += h / layer(i);
+      const double flux = 4 / resistance;
+      std::vector<double> exact;
+      double so_far = kind == WallKind::exchange ? 1 / film : 0;
+      for (long i = 0; i < 12; ++i) {
+        exact.push_back(3 - flux * (so_far + 0.5 * h / layer(i)));
+        so_far += h / layer(i);
+      }
+      const VecHandle u = grid.vector(), residual = grid.vector(), source = grid.vector();
+      {
+        const WriteAccess v(u.get());
+        for (std::size_t c = 0; c < grid.local_cells(); ++c)
+          v[c] = exact[static_cast<std::size_t>(grid.place(c)[axis])];
+      }
+      op.apply(u.get(), residual.get());
+      op.add_wall_source(source.get());
+      petsc(VecAXPY(residual.get(), -1.0, source.get()));
+      double worst = 0;
+      const std::vector<double> diagonal = op.full_diagonal();
+      const ReadAccess r(residual.get());
+      for (std::size_t c = 0; c < diagonal.size(); ++c) worst = std::max(worst, std::abs(r[c]) / diagonal[c]);
+      EXPECT_LT(worst, 1e-14);
+      const double area = 4 * grid.face_area(static_cast<int>(axis));
+      EXPECT_NEAR(op.wall_outflow(u.get())[2 * axis + 1], flux * area, 1e-14 * 2 * layer(11) / h * area);
+    }
+  }
+}
+
 TEST(CoupledSolver, MeetsItsToleranceOnEveryBox) {
   std::uint64_t seed = 70;
   for (const auto& cells : boxes) {
