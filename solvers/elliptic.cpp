@@ -159,6 +159,8 @@ EllipticSolver::~EllipticSolver() = default;
 
 const Multigrid* EllipticSolver::multigrid() const { return preconditioner_.multigrid(); }
 
+std::span<const double> EllipticSolver::residual() const { return work_->r; }
+
 std::size_t EllipticSolver::memory() const {
   std::size_t doubles =
       work_->r.capacity() + work_->w.capacity() + work_->partial[0].capacity() + work_->partial[1].capacity();
@@ -198,18 +200,19 @@ void EllipticSolver::set(const CellOperator& op, bool rebuild) {
   } else if (rebuild || first) {
     preconditioner_.set(op);
   }
-  op.full_diagonal(work_->w.data());
-  double empty = 0;
-  for (std::size_t c = 0; c < work_->count; ++c) empty += work_->w[c] == 0 ? 1 : 0;
-  empty_rows_ = sum_over(grid_->comm(), empty);
-  kernels::dot(work_->size, work_->w.data(), work_->w.data(), work_->partial[0].data());
-  work_->sums[0].clear();
-  work_->sums[0].add(work_->partial[0]);
-  ExactSum::reduce(grid_->comm(), {work_->sums.data(), 1});
-  diagonal_rms_ = std::sqrt(work_->sums[0].value() / static_cast<double>(grid_->global_cells()));
+  diagonal_rms_ = -1;
   PetscBool show = PETSC_FALSE;
   petsc(PetscOptionsGetBool(nullptr, prefix_.c_str(), "-view", &show, nullptr));
   if (show && rebuild) petsc(PetscPrintf(grid_->comm(), "%s%s", prefix_.c_str(), view().c_str()));
+}
+
+/// Root mean square of the diagonal, taken when it is first asked for.
+double EllipticSolver::diagonal_rms() {
+  if (diagonal_rms_ >= 0) return diagonal_rms_;
+  op_->full_diagonal(work_->w.data());
+  kernels::dot(work_->size, work_->w.data(), work_->w.data(), work_->partial[0].data());
+  diagonal_rms_ = std::sqrt(norm2_of(1) / static_cast<double>(grid_->global_cells()));
+  return diagonal_rms_;
 }
 
 /// Sums over all ranks of the first `count` of the partial sums.
@@ -551,13 +554,15 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
       norm_f = std::sqrt(t.sums[0].value());
       sum_f = t.sums[1].value();
     }
-    if (empty_rows_ > 0) {
+    if (multigrid() && multigrid()->empty_rows() > 0) {
       op_->full_diagonal(t.w.data());
       for (std::size_t c = 0; c < t.count; ++c) orphaned += t.w[c] == 0 && b[c] != 0 ? 1 : 0;
       orphaned = sum_over(grid_->comm(), orphaned);
     }
   }
-  double unit = stop.measure == Stop::Measure::relative ? norm_f : diagonal_rms_ * stop.scale * std::sqrt(cells);
+  double unit = stop.measure == Stop::Measure::relative   ? norm_f
+                : stop.measure == Stop::Measure::absolute ? 1.0
+                                                          : diagonal_rms() * stop.scale * std::sqrt(cells);
   double target = stop.tolerance * unit;
   const auto number = [](double value) {
     std::ostringstream out;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 
 #include "solvers/multigrid.hpp"
@@ -47,6 +48,7 @@ struct Stop {
   enum class Measure {
     relative,  ///< 2-norm of the true residual over that of the right-hand side
     scaled,    ///< 2-norm of the true residual over rms(diagonal) x scale x sqrt(cells)
+    absolute,  ///< 2-norm of the true residual
     rows,      ///< 2-norm of the true residual, each row over its own diagonal entry, over scale x sqrt(cells): where
                ///< diagonal entries differ by 1e6 `scaled` says little about rows of small ones
   };
@@ -121,6 +123,8 @@ class EllipticSolver {
   /// allocates nothing after the first call, unless it has to change the method.
   [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
   [[nodiscard]] const CellOperator& op() const { return *op_; }
+  /// f - A u of the last solve on the owned cells.
+  [[nodiscard]] std::span<const double> residual() const;
   /// Our own multigrid; null where an option chose another preconditioner.
   [[nodiscard]] const Multigrid* multigrid() const;
   /// Bytes held by this rank, without those of other libraries.
@@ -135,6 +139,7 @@ class EllipticSolver {
   SolveReport library(Vec f, Vec u, double target, int most);
   SolveReport attempt(Vec f, Vec u, double target, int most);
   double row_residual(Vec f, Vec u);
+  double diagonal_rms();
   std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
   double norm2_of(std::size_t count);
 
@@ -142,10 +147,9 @@ class EllipticSolver {
   std::string prefix_;
   const CellOperator* op_ = nullptr;
   CellPreconditioner preconditioner_;
-  bool automatic_ = true;   // may change to algebraic multigrid
-  int stay_algebraic_ = 0;  // set-ups for which the change holds
-  double diagonal_rms_ = 1;
-  double empty_rows_ = 0;
+  bool automatic_ = true;     // may change to algebraic multigrid
+  int stay_algebraic_ = 0;    // set-ups for which the change holds
+  double diagonal_rms_ = -1;  // negative: not known yet
   std::unique_ptr<CellPreconditioner> algebraic_;
   KspHandle library_;
   MatHandle shell_;

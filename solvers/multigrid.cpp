@@ -421,6 +421,7 @@ struct Look {
   std::array<double, 6> wall{};      ///< mean of the wall's faces
   bool dominated = false;            ///< neighbours weigh little in every cell
   double largest = 0;                ///< largest diagonal
+  double empty = 0;                  ///< cells with nothing on the diagonal
   double excess = 0;                 ///< sum of what leaves or is used, over the sum of the diagonals
 };
 
@@ -435,7 +436,7 @@ std::array<bool, 6> walls_of(const IndexBox& box, const std::array<long, 3>& cel
 
 Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const IndexBox& box,
              const std::array<long, 3>& cells, double share) {
-  std::array<double, 11> sum{};  // inner faces, walls, what leaves, diagonals
+  std::array<double, 12> sum{};  // inner faces, walls, what leaves, diagonals
   std::array<double, 2> most{};
   if (!box.empty()) {
     const auto wall = walls_of(box, cells);
@@ -480,9 +481,10 @@ Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Inde
     const kernels::Survey found = kernels::survey(c, wall, share);
     sum[9] += found.own;
     sum[10] = found.full;
+    sum[11] = found.empty;
     most = {found.largest, found.dominated ? 0.0 : 1.0};
   }
-  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 11, MPI_DOUBLE, MPI_SUM, comm);
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 12, MPI_DOUBLE, MPI_SUM, comm);
   MPI_Allreduce(MPI_IN_PLACE, most.data(), 2, MPI_DOUBLE, MPI_MAX, comm);
   Look look;
   const double all = static_cast<double>(cells[0]) * static_cast<double>(cells[1]) * static_cast<double>(cells[2]);
@@ -493,6 +495,7 @@ Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Inde
     for (std::size_t side = 0; side < 2; ++side) look.wall[2 * a + side] = sum[3 + 2 * a + side] / faces;
   }
   look.largest = most[0];
+  look.empty = sum[11];
   look.dominated = most[1] == 0;
   look.excess = sum[10] > 0 ? sum[9] / sum[10] : 0;
   return look;
@@ -603,6 +606,7 @@ struct Multigrid::Impl {
   std::vector<std::unique_ptr<Level>> levels;
   double operator_scale = 1;
   bool symmetric = true, singular = false;
+  double empty_rows = 0;
   MultigridStatistics cost;
   // where the finest level is not cut as the grid is
   struct Outer {
@@ -777,6 +781,7 @@ void Multigrid::Impl::build(const CellOperator& op) {
     if (number == 0) {
       operator_scale = look.largest > 0 ? std::exp2(std::floor(std::log2(look.largest))) : 1.0;
       singular = look.excess < 1e-13;
+      empty_rows = look.empty;
     }
     const double strongest = *std::max_element(look.coupling.begin(), look.coupling.end());
     bool coarse[3] = {};
@@ -1147,6 +1152,7 @@ float* const (&Multigrid::u() const)[2] { return impl_->outer ? impl_->outer->u 
 double Multigrid::scale() const { return 1 / impl_->operator_scale; }
 void Multigrid::cycle() { impl_->run(); }
 bool Multigrid::singular() const { return impl_->singular; }
+double Multigrid::empty_rows() const { return impl_->empty_rows; }
 
 void Multigrid::apply(Vec in, Vec out) {
   const ColourLayout& map = colours();

@@ -63,6 +63,8 @@ class Multigrid {
   [[nodiscard]] MultigridStatistics statistics() const;
   /// True where constants are in the left null space: no wall and no reaction takes anything up.
   [[nodiscard]] bool singular() const;
+  /// Number of cells without neighbour, wall or reaction.
+  [[nodiscard]] double empty_rows() const;
   /// Levels, ranks, memory and messages as text.
   [[nodiscard]] std::string view() const;
 

@@ -506,7 +506,7 @@ struct RowFaces {
 SANCTUARY_CLONES Survey survey(const CoefficientView& c, const std::array<bool, 6>& wall, double share) {
   const auto& n = c.size;
   Survey result;
-  long above_share = 0;
+  long above_share = 0, empty = 0;
   double largest[8] = {}, own_sum[8] = {}, full_sum[8] = {};
   for (long k = 0; k < n[2]; ++k) {
     for (long j = 0; j < n[1]; ++j) {
@@ -519,6 +519,7 @@ SANCTUARY_CLONES Survey survey(const CoefficientView& c, const std::array<bool, 
         const double near = ((wx * f.west[i] + ex * f.west_up[i + 1]) + (sy * f.south[i] + ny * f.north_up[i])) +
                             (bz * f.below[i] + az * f.above_up[i]);
         above_share += near > share * full ? 1 : 0;
+        empty += full == 0 ? 1 : 0;
         largest[lane] = full > largest[lane] ? full : largest[lane];
         own_sum[lane] += std::abs(f.own[i]);
         full_sum[lane] += std::abs(full);
@@ -537,6 +538,7 @@ SANCTUARY_CLONES Survey survey(const CoefficientView& c, const std::array<bool, 
     result.own += own_sum[l];
     result.full += full_sum[l];
   }
+  result.empty = static_cast<double>(empty);
   result.dominated = above_share == 0;
   return result;
 }

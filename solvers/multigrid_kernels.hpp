@@ -115,6 +115,7 @@ struct Survey {
   double largest = 0;     ///< largest full diagonal
   double own = 0;         ///< sum of the magnitudes of the diagonal without faces
   double full = 0;        ///< sum of the magnitudes of the full diagonal
+  double empty = 0;       ///< number of cells with nothing on the diagonal
   bool dominated = true;  ///< neighbours weigh at most `share` of the diagonal in every cell
 };
 /// `wall`: whether a wall stands at each side of the block; faces of walls do not count as neighbours.
