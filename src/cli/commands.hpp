@@ -54,6 +54,8 @@ int run_check(MPI_Comm comm, const Invocation& invocation);
 int run_params(MPI_Comm comm, const Invocation& invocation);
 /// `verify [NAME]`: the verification problems.
 int run_verify(MPI_Comm comm, const Invocation& invocation);
+/// `bench NAME`: benchmarks, one JSON object a line.
+int run_bench(MPI_Comm comm, const Invocation& invocation);
 /// `network import|generate|info`: vessel networks.
 int run_network(MPI_Comm comm, const Invocation& invocation);
 
@@ -63,6 +65,7 @@ std::vector<CommandOption> resume_options();
 std::vector<CommandOption> check_options();
 std::vector<CommandOption> params_options();
 std::vector<CommandOption> verify_options();
+std::vector<CommandOption> bench_options();
 std::vector<CommandOption> network_options();
 
 }  // namespace sanctuary

@@ -28,6 +28,8 @@ std::vector<CommandSpec> command_table() {
        run_params},
       {"verify", "[NAME]", "runs the verification problems against their exact solutions", 0, 1, verify_options(),
        run_verify},
+      {"bench", "[NAME]", "measures a solver beside its alternatives, a JSON line each", 0, 1, bench_options(),
+       run_bench},
       {"network", "import|generate|info [FILE...]", "reads, makes and describes vessel networks", 1, 3,
        network_options(), run_network},
   };

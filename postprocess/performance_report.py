@@ -1,0 +1,388 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks and writes docs/performance.md from what they print.
+
+  postprocess/performance_report.py [--program build/release/sanctuary] [--quick | --full] [--reuse]
+
+--quick   small boxes, few repetitions: shows that all works, its figures mean little
+--full    also BoomerAMG, GAMG and ICC at 256 cells a side: needs 8 GB and half an hour
+--reuse   runs nothing, writes the page from the lines of the last time
+
+The lines stay in out/performance/NAME.jsonl. Exit codes: 0 done, 2 the command line is wrong, 3 a benchmark failed.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def jobs(size):
+    """Name, ranks and arguments of every benchmark that is run; `size` is quick, normal or full."""
+    quick = size == "quick"
+    cube, boxes = (24, "24,30x18x13") if quick else (64, "64,100x60x37,61x67x71,128x128x8")
+    brief = ["--megabytes", "16", "--repeat", "2"]
+    few = ["--solvers", "ours,pfmg"]
+    table = [
+        ("stream_1", 1, ["stream"]),
+        ("stream_2", 2, ["stream"]),
+        ("halo_2", 2, ["halo", "--cells", "16,32" if quick else "16,32,64,128"]),
+        ("cubes_small", 1, ["elliptic", "--cells", str(cube), "--repeat", "2" if quick else "5", "--seconds", "8"]),
+        ("boxes", 1, ["elliptic", "--cells", boxes, "--coefficient", "all", "--walls", "all", *few, *brief,
+                      "--max-iterations", "300", "--seconds", "3"]),
+        ("contrast", 1, ["elliptic", "--cells", str(cube), "--coefficient", "lognormal,independent,inclusions", "--contrast",
+                         "1e3,1e4,1e5,1e6", "--solvers", "ours,pfmg,boomeramg", "--max-iterations", "300", "--seconds", "3",
+                         *brief]),
+        ("flat", 1, ["elliptic", "--cells", "16,24,32" if quick else "32,48,64,96,128", "--coefficient",
+                     "smooth,lognormal,independent", "--solvers", "ours", *brief]),
+        ("reaction_term", 1, ["elliptic", "--cells", str(cube), "--reaction", "0,0.01,1,100,1e4,1e6", *few, *brief]),
+        ("peclet", 1, ["elliptic", "--cells", str(cube), "--peclet", "1,10,100", "--solvers", "ours,pfmg,icc",
+                       "--max-iterations", "500", *brief]),
+        *((f"spacing_{spacing}", 1, ["elliptic", "--cells", str(cube), "--spacing", spacing, *few, *brief])
+          for spacing in ("1x1x10", "1x10x10", "10x1x1", "1x3x10")),
+        *((f"ranks_{ranks}", ranks, ["elliptic", "--cells", "24,30x18x13" if quick else "64,100x60x37,61x67x71",
+                                     "--coefficient", "lognormal", *few, *brief]) for ranks in (1, 2, 3, 4, 5, 8)),
+        *((f"transport_{ranks}", ranks, ["transport", "--cells", "16" if quick else "64,100x60x37"]) for ranks in (1, 2)),
+        *((f"reaction_{ranks}", ranks, ["reaction", "--cells", "16" if quick else "64,100x60x37"]) for ranks in (1, 2)),
+        ("kinetics", 1, ["kinetics", "--count", "2000" if quick else "20000", "--sample", "20" if quick else "200"]),
+        ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
+    ]
+    if not quick:
+        table.append(("cubes_128", 1, ["elliptic", "--cells", "128", "--seconds", "5"]))
+        table.append(("cubes_256", 1, ["elliptic", "--cells", "256", *([] if size == "full" else few), "--seconds", "20"]))
+    return table
+
+
+def launch(program, ranks, arguments):
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    if "SLURM_JOB_ID" not in environment:
+        for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_mpi_yield_when_idle"):
+            environment.setdefault(name, "1")
+    start = [] if ranks == 1 else [environment.get("MPIEXEC", "mpiexec"), "--oversubscribe", "-n", str(ranks)]
+    return subprocess.run([*start, str(program), "bench", *arguments], env=environment, capture_output=True, text=True,
+                          check=False)
+
+
+def run_all(program, size, folder):
+    """Runs what the program knows and keeps the lines, and how long it took."""
+    listed = subprocess.run([str(program), "bench", "--list"], capture_output=True, text=True, check=True).stdout
+    known = {line.split()[0] for line in listed.splitlines() if line and not line.startswith(" ")}
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jsonl"):
+        old.unlink()
+    begin = time.monotonic()
+    for name, ranks, arguments in jobs(size):
+        if arguments[0] not in known:
+            print(f"{name}: this program has no benchmark {arguments[0]}", file=sys.stderr)
+            continue
+        job_begin = time.monotonic()
+        done = launch(program, ranks, arguments)
+        if done.returncode != 0:
+            print(f"{name}: `bench {shlex.join(arguments)}` on {ranks} ranks: exit {done.returncode}:\n{done.stderr}", file=sys.stderr)
+            sys.exit(3)
+        (folder / f"{name}.jsonl").write_text(done.stdout, encoding="utf-8")
+        print(f"{name}: {time.monotonic() - job_begin:.0f} s", file=sys.stderr, flush=True)
+    minutes = (time.monotonic() - begin) / 60
+    (folder / "about.json").write_text(json.dumps({"minutes": minutes, "size": size}), encoding="utf-8")
+
+
+class Lines:
+    """What the benchmarks printed, by name of the job."""
+
+    def __init__(self, folder):
+        self.of = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+                   for path in sorted(folder.glob("*.jsonl"))}
+
+    def starting(self, prefix):
+        return [record for name, records in self.of.items() if name.startswith(prefix) for record in records[1:]]
+
+    def commands(self, prefix):
+        found = []
+        for name, records in self.of.items():
+            if name.startswith(prefix):
+                ranks = records[0]["ranks"]
+                found.append((f"mpiexec -n {ranks} " if ranks > 1 else "") + records[0]["command"])
+        return "```\n" + "\n".join(found) + "\n```\n" if found else ""
+
+
+def table(header, rows):
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def figure(value, digits=3):
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1e-3 <= abs(value) < 1e7:
+        return f"{value:.0f}"
+    return text
+
+
+def box(cells):
+    return f"{cells[0]}³" if len(set(cells)) == 1 else "x".join(map(str, cells))
+
+
+def ratio(entry):
+    if entry is None:
+        return "–"
+    if isinstance(entry, (int, float)):
+        return figure(entry, 2)
+    spread = f" ({figure(entry['min'], 2)} to {figure(entry['max'], 2)})" if entry["max"] > entry["min"] else ""
+    return figure(entry["median"], 2) + spread
+
+
+def cases(records):
+    """Each elliptic case: its summary and its lines by solver."""
+    found, solvers = [], {}
+    for record in records:
+        if "solver" in record:
+            solvers[record["solver"]] = record
+        elif "summary" in record:
+            found.append((record, solvers))
+            solvers = {}
+    return found
+
+
+def outcome(record):
+    if record is None:
+        return "–"
+    if not record["converged"]:
+        return "fails"
+    return str(record["iterations"]) + (" (AMG)" if "algebraic" in record["reason"] else "")
+
+
+def part_stream(lines):
+    rows = [(record["ranks"], figure(record["triad_MB_per_s"] / 1e3), figure(record["copy_MB_per_s"] / 1e3),
+             figure(record["read_MB_per_s"] / 1e3)) for record in lines.starting("stream") if "triad_MB_per_s" in record]
+    text = lines.commands("stream") + "\n" + table(("ranks", "triad [GB/s]", "copy [GB/s]", "read [GB/s]"), rows)
+    for record in lines.starting("halo"):
+        if record.get("what") == "ping_pong":
+            bandwidth = record["bandwidth_MB_per_s"]
+            text += (f"\nA message between ranks {record['between'][0]} and {record['between'][1]}: "
+                     f"{figure(record['latency_s'] * 1e6)} µs and {figure(bandwidth / 1e3 if bandwidth else None)} GB/s "
+                     f"(fit, rms misfit {figure(100 * record['fit_rms_misfit'], 2)} %).")
+    rows = [(box(record["cells"]), record["ranks"], figure(record["seconds"]["median"] * 1e6),
+             figure(record["messages_sent_by_busiest_rank"]), figure(record["bytes_sent_by_busiest_rank"] / 1e3))
+            for record in lines.starting("halo") if record.get("what") == "exchange"]
+    return text + "\n\n" + lines.commands("halo") + "\n" + table(
+        ("box", "ranks", "ghost exchange [µs]", "messages per rank", "kB per rank"), rows)
+
+
+def part_cubes(lines):
+    rows, speed = [], []
+    for summary, solvers in sorted(cases(lines.starting("cubes")), key=lambda case: case[0]["summary"]["cells"]):
+        what, ours = summary["summary"], solvers["ours"]
+        name = f"{box(what['cells'])} {what['coefficient']}"
+        others = [ratio(summary["ratio"].get(other, {}).get("solve")) for other in ("pfmg", "boomeramg", "gamg", "icc")]
+        both = [ratio(summary["ratio"].get(other, {}).get("set_up_and_first_solve")) for other in ("pfmg", "boomeramg")]
+        rows.append((name, *others, *both))
+        if ours["converged"]:
+            speed.append((name, figure(ours["million_cells_per_s"]), figure(ours["million_cells_per_s_with_set_up"]),
+                          outcome(ours), *(outcome(solvers.get(other)) for other in ("pfmg", "boomeramg", "gamg", "icc")),
+                          figure(ours["bytes_per_cell"]), figure(ours.get("percent_of_triad"), 2),
+                          figure(summary["triad_MB_per_s"] / 1e3)))
+        else:
+            speed.append((name, "fails", *["–"] * 9))
+    return (lines.commands("cubes") + "\nHow many times slower the alternatives are:\n\n"
+            + table(("", "PFMG", "BoomerAMG", "GAMG", "ICC", "PFMG with set-up", "BoomerAMG with set-up"), rows) + "\n"
+            + table(("", "Mcells/s", "with set-up", "iterations", "PFMG", "BoomerAMG", "GAMG", "ICC", "bytes/cell", "% of triad",
+                     "triad [GB/s]"), speed)
+            + "\nPercent of triad: the bytes of one iteration if nothing stayed in cache, times iterations, over time and the triad "
+              "rate\nmeasured beside it; small boxes live in cache and exceed it. Bytes per cell: held from malloc after set-up and a "
+              "solve, the\noperator's coefficients included, solution and right-hand side not.\n")
+
+
+def part_any(lines):
+    text = lines.commands("boxes") + "\nIterations of ours / PFMG, and in brackets how many times slower PFMG is:\n\n"
+    grid = {}
+    for summary, solvers in cases(lines.starting("boxes")):
+        what = summary["summary"]
+        slower = summary["ratio"].get("pfmg", {}).get("solve")
+        cell = f"{outcome(solvers.get('ours'))} / {outcome(solvers.get('pfmg'))} ({figure(slower['median'], 2) if slower else '–'})"
+        grid.setdefault((box(what["cells"]), what["coefficient"]), {})[what["walls"]] = cell
+    walls = ("dirichlet", "neumann", "robin", "mixed")
+    text += table(("box", "coefficient", *walls), [(*key, *(row.get(wall, "–") for wall in walls)) for key, row in grid.items()])
+
+    flat = {}
+    for summary, solvers in cases(lines.starting("flat")):
+        what = summary["summary"]
+        flat.setdefault(what["coefficient"], {})[box(what["cells"])] = outcome(solvers["ours"])
+    sizes = list(dict.fromkeys(size for row in flat.values() for size in row))
+    text += ("\n" + lines.commands("flat") + "\nIterations with size:\n\n"
+             + table(("coefficient", *sizes), [(name, *(row.get(size, "–") for size in sizes)) for name, row in flat.items()]))
+
+    def plain(prefix, column, label, others):
+        rows = []
+        for summary, solvers in cases(lines.starting(prefix)):
+            what = summary["summary"]
+            value = "x".join(figure(side) for side in what[column]) if column == "spacing" else f"{what[column]:g}"
+            ours = solvers["ours"]
+            speed = figure(ours["million_cells_per_s"]) if ours["converged"] else "–"
+            rows.append((what["coefficient"], value, outcome(ours), speed, *(outcome(solvers.get(other)) for other in others),
+                         *(ratio(summary["ratio"].get(other, {}).get("solve")) for other in others)))
+        return ("\n" + lines.commands(prefix) + "\n"
+                + table(("coefficient", label, "iterations", "Mcells/s", *(f"{other} iterations" for other in others),
+                         *(f"{other} slower" for other in others)), rows))
+
+    text += plain("contrast", "contrast", "contrast", ("pfmg", "boomeramg"))
+    text += plain("reaction_term", "reaction", "λh²/k", ("pfmg",))
+    text += plain("spacing", "spacing", "sides of a cell", ("pfmg",))
+    text += plain("peclet", "peclet", "cell Péclet number", ("pfmg", "icc"))
+    return text + '\n"(AMG)": the multigrid was too slow and algebraic multigrid took over; the time is that of both.\n'
+
+
+def part_ranks(lines):
+    grid = {}
+    for summary, solvers in cases(lines.starting("ranks")):
+        what, ours = summary["summary"], solvers["ours"]
+        messages = ours.get("messages_per_cycle_of_busiest_rank")
+        size = (ours.get("message_bytes_per_cycle_of_busiest_rank") or 0) / 1e3
+        slower = summary["ratio"].get("pfmg", {}).get("solve")
+        grid.setdefault(box(what["cells"]), []).append(
+            (box(what["cells"]), what["ranks"], outcome(ours), outcome(solvers.get("pfmg")), figure(messages), figure(size),
+             ratio(slower)))
+    rows = [row for group in grid.values() for row in group]
+    text = (lines.commands("ranks") + "\n"
+            + table(("box", "ranks", "iterations", "PFMG iterations", "messages per cycle", "kB per cycle", "PFMG slower"), rows))
+    speedups = [record for record in lines.starting("scaling") if "speedup" in record]
+    rows = [(box(record["speedup"]), record["ranks"], figure(record["speedup_together"]),
+             figure(record["speedup_of_independent_copies"]), record["iterations"]["one_rank"], record["iterations"]["together"])
+            for record in speedups]
+    return text + ("\nMore ranks than cores share them: their times say little, their iterations and messages do. Speed-up over one "
+                   "rank, and what\nas many independent copies reach:\n\n"
+                   + table(("box", "ranks", "speed-up", "of copies", "iterations on 1", "on all"), rows))
+
+
+def part_transport(lines):
+    rows = []
+    records = lines.starting("transport")
+    for ours, total in zip((r for r in records if r.get("solver") == "ours"), (r for r in records if "summary" in r)):
+        rows.append((box(ours["cells"]), ours["ranks"], ours["coefficient"], ratio(total["step_over_elliptic_solve"]),
+                     figure(ours["linear_iterations_per_step"], 2), figure(ours["newton_per_step"], 2),
+                     figure(ours["million_cells_per_s"]),
+                     *(ratio(total["ratio"].get(other)) for other in ("pfmg", "icc"))))
+    return lines.commands("transport") + "\n" + table(
+        ("box", "ranks", "coefficient", "step over elliptic solve", "iterations per step", "Newton per step", "Mcells/s",
+         "two stages by PFMG over our step", "by ICC"), rows)
+
+
+def part_reaction(lines):
+    rows = []
+    records = lines.starting("reaction_")
+    records = [record for record in records if record["bench"] == "reaction"]
+    if not records:
+        return "Not measured.\n"
+    for ours, total in zip((r for r in records if r.get("solver") == "ours"), (r for r in records if "summary" in r)):
+        for start in ("cold", "warm"):
+            count = ours[start]
+            rows.append((box(ours["cells"]), ours["ranks"], ours["coefficient"], start, count["newton"], count["linear_iterations"],
+                         figure(count["linear_solves_of_work"], 2), ratio(count["linear_solves_of_time"]),
+                         ratio(total["ratio"]["snes"].get(start))))
+    commands = "".join(lines.commands(name) for name in lines.of if name in ("reaction_1", "reaction_2"))
+    return commands + "\n" + table(
+        ("box", "ranks", "coefficient", "start", "Newton", "iterations", "linear solves of work", "of time",
+         "SNES + PFMG slower"), rows) + "\nWork: V-cycles and a third for each residual, over those of a linear solve to 1e-8.\n"
+
+
+def part_kinetics(lines):
+    rows = []
+    for record in lines.starting("kinetics"):
+        if "solver" in record:
+            rows.append((record["system"], record["solver"], record["what"], figure(record["million_cells_per_s"]),
+                         figure(record.get("substeps_per_cell", record.get("steps_per_cell"))), figure(record.get("error"), 2)))
+    ratios = [f"{record['summary']['system']}: " + ", ".join(f"{name} {ratio(value)}" for name, value in record["ratio"].items())
+              for record in lines.starting("kinetics") if "summary" in record]
+    if not rows:
+        return "Not measured.\n"
+    return (lines.commands("kinetics") + "\n" + table(("system", "solver", "", "Mcells/s", "steps", "error"), rows)
+            + "\nHow many times slower: " + "; ".join(ratios) + ".\n")
+
+
+def part_scaling(lines):
+    records = lines.starting("scaling")
+    fit = next(record for record in records if "fit" in record)
+    text = lines.commands("scaling") + "\nFitted costs: "
+    text += ", ".join(f"{name} {figure(value)}" for name, value in fit["parameters"].items())
+    text += ". Misfit (rms, worst): " + ", ".join(
+        f"{name} {figure(100 * value['rms'], 2)} %, {figure(100 * value['worst'], 2)} %"
+        for name, value in fit["relative_misfit"].items()) + ".\n\nAssumed:\n\n"
+    text += "".join(f"- {line}\n" for record in records if "assumptions" in record for line in record["assumptions"])
+    for kind in ("strong", "weak"):
+        chosen = [record for record in records if record.get("table") == kind]
+        columns = list(dict.fromkeys((record["fabric"], record["side"]) for record in chosen))
+        ranks = sorted({record["ranks"] for record in chosen})
+        shown = [count for count in ranks if count in (1, 2, ranks[-1]) or round(count).bit_length() % 3 == 1]
+        at = {(record["fabric"], record["side"], record["ranks"]): record for record in chosen}
+        rows = []
+        for count in shown:
+            row = [f"{count:g}"]
+            for column in columns:
+                record = at.get((*column, count))
+                row.append(f"{figure(record['seconds_per_solve'])} s, {100 * record['efficiency']:.0f} %" if record else "–")
+            rows.append(row)
+        each = "cube of" if kind == "strong" else "per rank"
+        text += (f"\n{kind.capitalize()} scaling, a solve to 1e-8 and its efficiency:\n\n"
+                 + table(("ranks", *(f"{fabric}, {each} {side:g}³" for fabric, side in columns)), rows))
+    text += "\nWhat breaks first:\n\n"
+    for record in records:
+        if "breaks" not in record:
+            continue
+        half, indices = record["efficiency_below_half"], record["32_bit_indices_end"]
+        where = "never below half" if half is None else (
+            f"below half at {half['ranks']:g} ranks ({half['cells_per_rank']:g} cells each), where most of what is not work on the "
+            f"finest level is {half['largest_share']} ({100 * half['share']:.0f} % of the time)")
+        ends = "" if indices is None else "; more than 2³¹ cells, 32-bit indices do not do" + (
+            f" from {indices['ranks']:g} ranks on" if indices["ranks"] > 1 else "")
+        text += f"- {record['breaks']}, {record['side']:g}³, {record['fabric']}: efficiency {where}{ends}\n"
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=Path, default=Path("build/release/sanctuary"))
+    parser.add_argument("--lines", type=Path, default=ROOT / "out/performance", help="where the lines are kept")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs/performance.md")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true")
+    sizes.add_argument("--full", action="store_true")
+    parser.add_argument("--reuse", action="store_true")
+    options = parser.parse_args()
+    size = "quick" if options.quick else "full" if options.full else "normal"
+    if not options.reuse:
+        if not options.program.is_file():
+            parser.error(f"there is no program {options.program}; build it with jobs/local/build.sh release")
+        run_all(options.program.resolve(), size, options.lines)
+    if not (options.lines / "about.json").is_file():
+        parser.error(f"{options.lines} holds no lines of a whole run; run without --reuse first")
+    lines = Lines(options.lines)
+    about = json.loads((options.lines / "about.json").read_text(encoding="utf-8"))
+    head = next(iter(lines.of.values()))[0]
+    fields = {
+        "program": "build/release/sanctuary",
+        "flags": "" if about["size"] == "normal" else f" --{about['size']}",
+        "minutes": figure(about["minutes"], 2),
+        "machine": f"{head['hardware_threads']} hardware threads of {head['processor']}, PETSc {head['petsc']}, {head['program']}",
+        "stream": part_stream(lines), "P1": part_cubes(lines), "P2": part_any(lines), "P3": part_ranks(lines),
+        "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines), "P8": part_scaling(lines),
+    }
+    page = (Path(__file__).parent / "performance_template.md").read_text(encoding="utf-8")
+    for name, text in fields.items():
+        if "{{" + name + "}}" not in page:
+            raise SystemExit(f"performance_template.md has no place for {name}")
+        page = page.replace("{{" + name + "}}", text.rstrip("\n"))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(page, encoding="utf-8")
+    print(options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
