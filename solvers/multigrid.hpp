@@ -21,7 +21,7 @@ struct MultigridSettings {
   /// A level on which neighbours weigh at most this share of the diagonal everywhere is the last: smoothing solves it.
   double dominated_share = 0.25;
   /// Ranks are dropped from a level until each of the others holds at least this many cells.
-  long cells_per_rank = 4096;
+  long cells_per_rank = 1024;
 };
 
 /// What one application of a Multigrid costs.

@@ -98,6 +98,13 @@ SANCTUARY_CLONES void take_from(std::size_t n, const double* from, double* out) 
   for (std::size_t i = 0; i < n; ++i) out[i] = from[i] - out[i];
 }
 
+/// From the residual of Newton's linear system to that of the stage without its reaction.
+SANCTUARY_CLONES void without_reaction(std::size_t n, double volume, const double* derivative, const double* value,
+                                       const double* rhs, const double* newton_rhs, double* r) {
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < n; ++i) r[i] += volume * derivative[i] * value[i] + (rhs[i] - newton_rhs[i]);
+}
+
 /// out = rhs - volume (sink - derivative u), the right side of Newton's equations for the new value.
 SANCTUARY_CLONES void newton_right(std::size_t n, double volume, const double* rhs, const double* sink,
                                    const double* derivative, const double* u, double* out) {
@@ -280,15 +287,18 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
   const double level = std::max(
       {rms(stage.cells), 1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
   double unit = 0;
-  // Residual of the stage at its value, as is: what the linear solver left.
+  bool handed_back = false;  // `residual_` holds all but the reaction: what the linear solver left
+  // Residual of the stage at its value, as is.
   const auto residual = [&] {
-    op_->apply(stage.cells, s.residual_.get());
-    ++report.applied;
-    if (s.matrices_) petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+    if (!handed_back) {
+      op_->apply(stage.cells, s.residual_.get());
+      ++report.applied;
+      if (s.matrices_) petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+    }
     {
       const ReadAccess rhs(s.rhs_.get());
       const WriteAccess r(s.residual_.get());
-      take_from(cells, rhs.data(), r.data());
+      if (!handed_back) take_from(cells, rhs.data(), r.data());
       if (stage.reacts) add_scaled(cells, -volume, sink.data(), r.data());
     }
     double norm = 0;
@@ -336,7 +346,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);
-        linear = s.elliptic_->solve(right, stage.cells, {wanted, Stop::Measure::scaled, level, 500});
+        linear = s.elliptic_->solve(right, stage.cells, {wanted * unit * level, Stop::Measure::absolute, 1, 500});
       }
       report.linear += linear.iterations;
       if (rebuild) {
@@ -348,6 +358,15 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
         s.built_revision_ = -1;
       }
       if (rebuild) break;
+    }
+    if (!s.matrices_) {
+      const ReadAccess c(stage.cells), rhs(s.rhs_.get()), wanted_rhs(right);
+      const WriteAccess r(s.residual_.get());
+      std::copy_n(s.elliptic_->residual().data(), cells, r.data());
+      if (stage.reacts) {
+        without_reaction(cells, volume, s.derivative_.data(), c.data(), rhs.data(), wanted_rhs.data(), r.data());
+      }
+      handed_back = true;
     }
     if (!linear.converged) {
       report.reason = "linear solve: " + linear.reason;
