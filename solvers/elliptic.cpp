@@ -13,13 +13,6 @@
 namespace sanctuary {
 namespace {
 
-/// Sets an option unless the user has given it.
-void default_option(const std::string& name, const char* value) {
-  PetscBool given = PETSC_FALSE;
-  petsc(PetscOptionsHasName(nullptr, nullptr, name.c_str(), &given));
-  if (!given) petsc(PetscOptionsSetValue(nullptr, name.c_str(), value));
-}
-
 /// A C callback may not throw: PETSc gets an error code in its place.
 template <class Work>
 PetscErrorCode guarded(Work&& work) {
@@ -132,6 +125,12 @@ struct EllipticSolver::Work {
     }
     arrays.diagonal = op.diagonal().data();
   }
+  /// Copies the direction without its ghosts.
+  void take_direction() {
+    for (long k = 0; k < size[2]; ++k) {
+      for (long j = 0; j < size[1]; ++j) std::copy_n(p.at(j, k), size[0], natural.data() + (k * size[1] + j) * size[0]);
+    }
+  }
   [[nodiscard]] static IndexBox plane(IndexBox of, long k) {
     of.low[2] = k;
     of.high[2] = k + 1;
@@ -142,8 +141,8 @@ struct EllipticSolver::Work {
   std::size_t count;
   IndexBox local, with_ghosts;
   GhostedCells ghosted;
-  std::vector<double> r, w;
-  kernels::Padded p;  // in `ghosted`
+  std::vector<double> r, w, natural;  // the last with a coupling only
+  kernels::Padded p;                  // in `ghosted`
   kernels::OperatorArrays arrays;
   std::array<std::vector<double>, 2> partial;  // sums over units of rows
   std::array<ExactSum, kept> sums;
@@ -206,6 +205,12 @@ void EllipticSolver::set(const CellOperator& op, bool rebuild) {
   if (show && rebuild) petsc(PetscPrintf(grid_->comm(), "%s%s", prefix_.c_str(), view().c_str()));
 }
 
+void EllipticSolver::set_coupling(const CellCoupling* coupling, bool symmetric) {
+  coupling_ = coupling;
+  symmetric_coupling_ = symmetric || coupling == nullptr;
+  if (coupling) work_->natural.resize(work_->count);
+}
+
 /// Root mean square of the diagonal, taken when it is first asked for.
 double EllipticSolver::diagonal_rms() {
   if (diagonal_rms_ >= 0) return diagonal_rms_;
@@ -234,6 +239,7 @@ std::array<double, 2> EllipticSolver::start_residual(const double* f, const doub
     t.ghosted.start(u);
     t.ghosted.finish();
     kernels::apply(t.arrays, t.p, t.r.data(), t.local, nullptr, nullptr);
+    if (coupling_) coupling_->subtract(u, t.r.data());
   }
   kernels::residual(t.size, f, t.r.data(), t.partial[0].data(), t.partial[1].data());
   const double rr = norm2_of(2);
@@ -313,6 +319,11 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
       if (t.with_ghosts.high[2] == n) {
         kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, n - 1), t.partial[0].data(), nullptr);
       }
+      if (coupling_) {
+        t.take_direction();
+        coupling_->subtract(t.natural.data(), t.w.data());
+        kernels::dot(t.size, t.natural.data(), t.w.data(), t.partial[0].data());
+      }
       const double pw = norm2_of(1);
       if (!(pw > 0) || !(rz > 0)) {
         report.reason = std::isfinite(pw) && std::isfinite(rz) ? indefinite : "a number is not finite";
@@ -385,7 +396,12 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
     while (norm > target && report.iterations < most) {
       multigrid.cycle();
       kernels::direction(map, multigrid.u(), multigrid.scale() / scaling, 0.0, t.p, t.with_ghosts);
-      kernels::apply(t.arrays, t.p, t.w.data(), t.local, nullptr, have == 0 ? t.partial[0].data() : nullptr);
+      const bool fused = have == 0 && !coupling_;
+      kernels::apply(t.arrays, t.p, t.w.data(), t.local, nullptr, fused ? t.partial[0].data() : nullptr);
+      if (coupling_) {
+        t.take_direction();
+        coupling_->subtract(t.natural.data(), t.w.data());
+      }
       if (have > 0) {
         for (std::size_t i = 0; i < have; ++i) {
           kernels::dot(t.size, t.w.data(), t.images[i].data(), t.partial[0].data());
@@ -402,7 +418,7 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
           }
         }
       }
-      if (have > 0) kernels::dot(t.size, t.w.data(), t.w.data(), t.partial[0].data());
+      if (!fused) kernels::dot(t.size, t.w.data(), t.w.data(), t.partial[0].data());
       kernels::dot(t.size, t.w.data(), t.r.data(), t.partial[1].data());
       const double ww = norm2_of(2);
       const double rw = t.sums[1].value();
@@ -449,7 +465,14 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
     const auto multiply = [](Mat matrix, Vec in, Vec out) -> PetscErrorCode {
       void* context = nullptr;
       (void)MatShellGetContext(matrix, &context);
-      return guarded([&] { static_cast<EllipticSolver*>(context)->op_->apply(in, out); });
+      return guarded([&] {
+        const auto* self = static_cast<EllipticSolver*>(context);
+        self->op_->apply(in, out);
+        if (!self->coupling_) return;
+        const ReadAccess values(in);
+        const WriteAccess result(out);
+        self->coupling_->subtract(values.data(), result.data());
+      });
     };
     using Multiply = PetscErrorCode (*)(Mat, Vec, Vec);
     petsc(MatShellSetOperation(shell_.get(), MATOP_MULT,
@@ -469,7 +492,7 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
     }));
     petsc(KSPSetInitialGuessNonzero(library_.get(), PETSC_TRUE));
   }
-  if (op_->symmetric()) {
+  if (symmetric()) {
     petsc(KSPSetType(library_.get(), KSPFCG));
     petsc(KSPSetNormType(library_.get(), KSP_NORM_UNPRECONDITIONED));
   } else {
@@ -509,8 +532,8 @@ SolveReport EllipticSolver::attempt(Vec f, Vec u, double target, int most) {
   {
     const ReadAccess b(f);
     const WriteAccess x(u);
-    report = op_->symmetric() ? conjugate_gradients(b.data(), x.data(), target, most)
-                              : conjugate_residuals(b.data(), x.data(), target, most);
+    report = symmetric() ? conjugate_gradients(b.data(), x.data(), target, most)
+                         : conjugate_residuals(b.data(), x.data(), target, most);
   }
   if (report.converged || !automatic_ || (report.reason != slow && report.reason != indefinite)) return report;
   if (!algebraic_) algebraic_ = std::make_unique<CellPreconditioner>(*grid_, prefix_, PreconditionerKind::boomeramg);
@@ -540,7 +563,7 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   Work& t = *work_;
   const auto cells = static_cast<double>(grid_->global_cells());
   SolveReport report;
-  const bool singular = multigrid() && multigrid()->singular();
+  const bool singular = !coupling_ && multigrid() && multigrid()->singular();
   double norm_f = 0, sum_f = 0, orphaned = 0;
   {
     const ReadAccess b(f);
@@ -554,7 +577,7 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
       norm_f = std::sqrt(t.sums[0].value());
       sum_f = t.sums[1].value();
     }
-    if (multigrid() && multigrid()->empty_rows() > 0) {
+    if (!coupling_ && multigrid() && multigrid()->empty_rows() > 0) {
       op_->full_diagonal(t.w.data());
       for (std::size_t c = 0; c < t.count; ++c) orphaned += t.w[c] == 0 && b[c] != 0 ? 1 : 0;
       orphaned = sum_over(grid_->comm(), orphaned);
@@ -618,185 +641,6 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   }
   if (unit > 0) report.residual /= unit;
   return report;
-}
-
-CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric)
-    : grid_(&grid), network_unknowns_(network_unknowns), preconditioner_(grid, prefix) {
-  has_network_ = sum_over(grid.comm(), static_cast<double>(network_unknowns)) > 0;
-  rhs_ = grid.vector();
-  work_cells_ = grid.vector();
-  residual_ = grid.vector();
-  if (has_network_) {
-    work_network_ = network_vector();
-    network_solution_ = network_vector();
-    petsc(KSPCreate(grid.comm(), network_ksp_.out()));
-    petsc(KSPSetOptionsPrefix(network_ksp_.get(), (prefix + "network_").c_str()));
-    petsc(KSPSetType(network_ksp_.get(), KSPPREONLY));
-    PC pc = nullptr;
-    petsc(KSPGetPC(network_ksp_.get(), &pc));
-    petsc(PCSetType(pc, PCLU));
-    // PETSc takes pivots below an absolute bound for zero; ours are small in SI.
-    for (const char* where : {"network_", "network_redundant_"}) {
-      default_option("-" + prefix + where + "pc_factor_zeropivot", "1e-200");
-    }
-    // A small network is factorised on every rank alike: one exchange per solve in place of many, and the same digits.
-    constexpr double small = 2e5;
-    const bool alone = size_of(grid.comm()) == 1;
-    if (!alone && sum_over(grid.comm(), static_cast<double>(network_unknowns)) <= small) {
-      petsc(PCSetType(pc, PCREDUNDANT));
-    } else if (!alone) {
-#if defined(PETSC_HAVE_MUMPS)
-      petsc(PCFactorSetMatSolverType(pc, MATSOLVERMUMPS));
-#elif defined(PETSC_HAVE_SUPERLU_DIST)
-      petsc(PCFactorSetMatSolverType(pc, MATSOLVERSUPERLU_DIST));
-#else
-      petsc(PCSetType(pc, PCREDUNDANT));
-#endif
-    }
-    petsc(KSPSetFromOptions(network_ksp_.get()));
-  }
-  const auto cells = static_cast<PetscInt>(grid.local_cells());
-  petsc(MatCreateShell(grid.comm(), cells, cells, PETSC_DETERMINE, PETSC_DETERMINE, this, schur_.out()));
-  petsc(MatShellSetOperation(schur_.get(), MATOP_MULT, reinterpret_cast<void (*)(void)>(&CoupledSolver::schur_apply)));
-  petsc(KSPCreate(grid.comm(), krylov_.out()));
-  petsc(KSPSetOptionsPrefix(krylov_.get(), prefix.c_str()));
-  petsc(KSPSetOperators(krylov_.get(), schur_.get(), schur_.get()));
-  PC shell = nullptr;
-  petsc(KSPGetPC(krylov_.get(), &shell));
-  petsc(PCSetType(shell, PCSHELL));
-  petsc(PCShellSetContext(shell, this));
-  petsc(PCShellSetApply(shell, &CoupledSolver::precondition));
-  petsc(PCShellSetName(shell, "V-cycle on the cells"));
-  if (symmetric) {
-    petsc(KSPSetType(krylov_.get(), KSPFCG));
-    petsc(KSPFCGSetMmax(krylov_.get(), 1));
-    petsc(KSPFCGSetNprealloc(krylov_.get(), 2));
-    petsc(KSPSetNormType(krylov_.get(), KSP_NORM_UNPRECONDITIONED));
-  } else {
-    petsc(KSPSetType(krylov_.get(), KSPFGMRES));
-    petsc(KSPGMRESSetRestart(krylov_.get(), 20));
-    petsc(KSPSetPCSide(krylov_.get(), PC_RIGHT));
-  }
-  petsc(KSPSetInitialGuessNonzero(krylov_.get(), PETSC_TRUE));
-  petsc(KSPSetFromOptions(krylov_.get()));
-}
-
-VecHandle CoupledSolver::network_vector() const {
-  VecHandle vec;
-  petsc(VecCreateMPI(grid_->comm(), network_unknowns_, PETSC_DETERMINE, vec.out()));
-  petsc(VecSet(vec.get(), 0.0));
-  return vec;
-}
-
-void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, bool rebuild) {
-  op_ = &op;
-  network_ = network;
-  to_cells_ = to_cells;
-  from_cells_ = from_cells;
-  if (rebuild) preconditioner_.set(op);
-  double sum = 0;
-  for (const double d : op.full_diagonal()) sum += d * d;
-  diagonal_rms_ = std::sqrt(sum_over(grid_->comm(), sum) / static_cast<double>(grid_->global_cells()));
-  if (has_network_) {
-    petsc(KSPSetOperators(network_ksp_.get(), network, network));
-    petsc(KSPSetUp(network_ksp_.get()));
-  }
-}
-
-void CoupledSolver::solve_network(Vec rhs, Vec out) const { petsc(KSPSolve(network_ksp_.get(), rhs, out)); }
-
-PetscErrorCode CoupledSolver::schur_apply(Mat matrix, Vec in, Vec out) {
-  void* context = nullptr;
-  (void)MatShellGetContext(matrix, &context);
-  const auto* self = static_cast<const CoupledSolver*>(context);
-  return guarded([&] {
-    self->op_->apply(in, out);
-    if (!self->has_network_) return;
-    petsc(MatMult(self->from_cells_, in, self->work_network_.get()));
-    self->solve_network(self->work_network_.get(), self->network_solution_.get());
-    petsc(MatMult(self->to_cells_, self->network_solution_.get(), self->work_cells_.get()));
-    petsc(VecAXPY(out, -1.0, self->work_cells_.get()));
-  });
-}
-
-PetscErrorCode CoupledSolver::precondition(PC pc, Vec in, Vec out) {
-  void* context = nullptr;
-  (void)PCShellGetContext(pc, &context);
-  return guarded([&] { static_cast<const CoupledSolver*>(context)->preconditioner_.apply(in, out); });
-}
-
-SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
-                                 Vec network) {
-  petsc(VecCopy(cells_rhs, rhs_.get()));
-  if (has_network_) {
-    solve_network(network_rhs, network_solution_.get());
-    petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
-    petsc(VecAXPY(rhs_.get(), -1.0, work_cells_.get()));
-  }
-  const double unit = diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
-  SolveReport report;
-  const double target = tolerance * unit;
-  const auto true_residual = [&] {
-    petsc(MatMult(schur_.get(), cells, residual_.get()));
-    petsc(VecAYPX(residual_.get(), -1.0, rhs_.get()));
-    double norm = 0;
-    petsc(VecNorm(residual_.get(), NORM_2, &norm));
-    return norm;
-  };
-  // What the Krylov method calls converged is checked against the residual itself; rounding makes them part.
-  double norm = std::numeric_limits<double>::infinity(), before = norm;
-  constexpr int most = 500;
-  do {
-    petsc(KSPSetTolerances(krylov_.get(), 1e-50, 0.9 * target, 1e10, most - report.iterations));
-    petsc(KSPSolve(krylov_.get(), rhs_.get(), cells));
-    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
-    petsc(KSPGetConvergedReason(krylov_.get(), &reason));
-    PetscInt iterations = 0;
-    petsc(KSPGetIterationNumber(krylov_.get(), &iterations));
-    report.iterations += static_cast<int>(iterations);
-    report.reason = KSPConvergedReasons[reason];
-    before = norm;
-    norm = true_residual();
-  } while (norm > target && norm < 0.5 * before && report.iterations < most);
-  report.converged = norm <= target;
-  report.residual = unit > 0 ? norm / unit : norm;
-  if (has_network_) {
-    petsc(MatMult(from_cells_, cells, work_network_.get()));
-    petsc(VecAYPX(work_network_.get(), -1.0, network_rhs));
-    solve_network(work_network_.get(), network);
-  }
-  return report;
-}
-
-void CoupledSolver::apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const {
-  op_->apply(cells, cells_out);
-  if (!has_network_) return;
-  petsc(MatMultAdd(to_cells_, network, cells_out, cells_out));
-  petsc(MatMult(from_cells_, cells, network_out));
-  petsc(MatMultAdd(network_, network, network_out, network_out));
-}
-
-std::array<double, 2> CoupledSolver::scaled_residual(Vec cells_rhs, Vec network_rhs, double scale, Vec cells,
-                                                     Vec network) const {
-  VecHandle r = grid_->vector();
-  VecHandle s;
-  if (has_network_) s = network_vector();
-  apply(cells, network, r.get(), s.get());
-  petsc(VecAYPX(r.get(), -1.0, cells_rhs));
-  std::array<double, 2> result{};
-  petsc(VecNorm(r.get(), NORM_2, &result[0]));
-  result[0] /= diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
-  if (has_network_) {
-    petsc(VecAYPX(s.get(), -1.0, network_rhs));
-    VecHandle diagonal = network_vector();
-    petsc(MatGetDiagonal(network_, diagonal.get()));
-    petsc(VecPointwiseDivide(s.get(), s.get(), diagonal.get()));
-    petsc(VecNorm(s.get(), NORM_2, &result[1]));
-    PetscInt unknowns = 0;
-    petsc(VecGetSize(s.get(), &unknowns));
-    result[1] /= scale * std::sqrt(static_cast<double>(unknowns));
-  }
-  return result;
 }
 
 }  // namespace sanctuary

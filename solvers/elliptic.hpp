@@ -58,49 +58,15 @@ struct Stop {
   int max_iterations = 500;
 };
 
-/// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a
-/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them. Solved for the cells by
-/// a Krylov method on the Schur complement A - B N^-1 C, preconditioned by a V-cycle on A (the exchange's diagonal
-/// belongs into A); the network follows exactly. CG where the whole is symmetric, right-preconditioned GMRES else.
-/// Options prefixes: `<prefix>` (the Krylov method), `<prefix>network_`, `<prefix>cells_`.
-class CoupledSolver {
+/// A further part of a system on the cells, beside its CellOperator.
+class CellCoupling {
  public:
-  /// `network_unknowns`: owned by this rank; zero on all ranks: no network. Collective.
-  CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric);
-  CoupledSolver(const CoupledSolver&) = delete;
-  CoupledSolver& operator=(const CoupledSolver&) = delete;
-
-  /// Takes new coefficients; `op` is borrowed until the next call. Null matrices where there is no network.
-  /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
-  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, bool rebuild = true);
-  /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
-  /// value of the unknown; starts from `cells`. Not converged: the report says so. Collective.
-  [[nodiscard]] SolveReport solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
-                                  Vec network);
-  /// out = A cells + B network, and C cells + N network. Collective.
-  void apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const;
-  /// 2-norms of the residual of cells and network, each over rms(diagonal) x scale x sqrt(unknowns). Collective.
-  [[nodiscard]] std::array<double, 2> scaled_residual(Vec cells_rhs, Vec network_rhs, double scale, Vec cells,
-                                                      Vec network) const;
-  /// A new vector of network unknowns, zero. Collective.
-  [[nodiscard]] VecHandle network_vector() const;
-  [[nodiscard]] bool has_network() const { return has_network_; }
+  virtual ~CellCoupling() = default;
+  /// out -= K in on the owned cells. Collective.
+  void subtract(const double* in, double* out) const { subtract_impl(in, out); }
 
  private:
-  static PetscErrorCode schur_apply(Mat matrix, Vec in, Vec out);
-  static PetscErrorCode precondition(PC pc, Vec in, Vec out);
-  void solve_network(Vec rhs, Vec out) const;
-
-  const Grid* grid_;
-  bool has_network_ = false;
-  PetscInt network_unknowns_ = 0;
-  const CellOperator* op_ = nullptr;
-  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr;  // borrowed
-  double diagonal_rms_ = 1;
-  CellPreconditioner preconditioner_;
-  MatHandle schur_;
-  KspHandle krylov_, network_ksp_;
-  VecHandle rhs_, residual_, work_cells_, work_network_, network_solution_;
+  virtual void subtract_impl(const double* in, double* out) const = 0;
 };
 
 /// A u = f for one CellOperator: flexible conjugate gradients where it is symmetric (Notay 2000, SIAM J Sci Comput
@@ -118,11 +84,15 @@ class EllipticSolver {
   /// Takes new coefficients; `op` is borrowed until the next call. `rebuild` = false keeps the preconditioner (the
   /// solution is the same, the iterations may be more). Collective.
   void set(const CellOperator& op, bool rebuild = true);
+  /// From now on solves (A - K) u = f, preconditioned for A alone; null: none. Borrowed.
+  void set_coupling(const CellCoupling* coupling, bool symmetric);
   /// Solves from the start value in `u`. Singular systems (closed walls, no reaction) have to balance; the solution of
   /// a symmetric one has mean zero. Not converged: the report says why and `u` is the best iterate. Collective;
   /// allocates nothing after the first call, unless it has to change the method.
   [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
   [[nodiscard]] const CellOperator& op() const { return *op_; }
+  /// Root mean square of the operator's diagonal. Collective.
+  [[nodiscard]] double diagonal_rms();
   /// f - A u of the last solve on the owned cells.
   [[nodiscard]] std::span<const double> residual() const;
   /// Our own multigrid; null where an option chose another preconditioner.
@@ -139,13 +109,15 @@ class EllipticSolver {
   SolveReport library(Vec f, Vec u, double target, int most);
   SolveReport attempt(Vec f, Vec u, double target, int most);
   double row_residual(Vec f, Vec u);
-  double diagonal_rms();
+  [[nodiscard]] bool symmetric() const { return op_->symmetric() && symmetric_coupling_; }
   std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
   double norm2_of(std::size_t count);
 
   const Grid* grid_;
   std::string prefix_;
   const CellOperator* op_ = nullptr;
+  const CellCoupling* coupling_ = nullptr;
+  bool symmetric_coupling_ = true;
   CellPreconditioner preconditioner_;
   bool automatic_ = true;     // may change to algebraic multigrid
   int stay_algebraic_ = 0;    // set-ups for which the change holds

@@ -16,6 +16,13 @@ inline void petsc(PetscErrorCode code) {
   throw NumericsError(std::string("PETSc: ") + (text ? text : "unknown error"));
 }
 
+/// Sets an option unless the user has given it.
+inline void default_option(const std::string& name, const char* value) {
+  PetscBool given = PETSC_FALSE;
+  petsc(PetscOptionsHasName(nullptr, nullptr, name.c_str(), &given));
+  if (!given) petsc(PetscOptionsSetValue(nullptr, name.c_str(), value));
+}
+
 /// True between PetscInitialize and PetscFinalize.
 inline bool petsc_is_up() {
   PetscBool up = PETSC_FALSE, down = PETSC_FALSE;

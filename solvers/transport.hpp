@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "solvers/convection_scheme.hpp"
-#include "solvers/elliptic.hpp"
+#include "solvers/coupled.hpp"
 #include "solvers/flux_limiter.hpp"
 #include "solvers/network/convection.hpp"
 

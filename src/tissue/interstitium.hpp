@@ -1,7 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "solvers/elliptic.hpp"
+#include "solvers/coupled.hpp"
 #include "solvers/network/flow.hpp"
 
 namespace sanctuary {

@@ -2,7 +2,7 @@
 #include <memory>
 #include <vector>
 
-#include "solvers/elliptic.hpp"
+#include "solvers/coupled.hpp"
 #include "solvers/network/convection.hpp"
 #include "solvers/network/flow.hpp"
 #include "tissue/oxygen_formulas.hpp"

@@ -6,7 +6,7 @@
 
 #include "base/random.hpp"
 #include "solvers/bernoulli.hpp"
-#include "solvers/elliptic.hpp"
+#include "solvers/coupled.hpp"
 
 namespace sanctuary {
 namespace {

@@ -1,0 +1,50 @@
+#pragma once
+#include <array>
+#include <string>
+
+#include "solvers/elliptic.hpp"
+
+namespace sanctuary {
+
+/// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a
+/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them. Solved for the cells by
+/// EllipticSolver on the Schur complement A - B N^-1 C, preconditioned for A (the exchange's diagonal belongs into A);
+/// the network follows exactly. Options prefixes: `<prefix>` (the cells), `<prefix>network_`.
+class CoupledSolver : private CellCoupling {
+ public:
+  /// `network_unknowns`: owned by this rank; zero on all ranks: no network. Collective.
+  CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric);
+  CoupledSolver(const CoupledSolver&) = delete;
+  CoupledSolver& operator=(const CoupledSolver&) = delete;
+
+  /// Takes new coefficients; `op` is borrowed until the next call. Null matrices where there is no network.
+  /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
+  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, bool rebuild = true);
+  /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
+  /// value of the unknown; starts from `cells`. Not converged: the report says so. Collective.
+  [[nodiscard]] SolveReport solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
+                                  Vec network);
+  /// out = A cells + B network, and C cells + N network. Collective.
+  void apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const;
+  /// 2-norms of the residual of cells and network, each over rms(diagonal) x scale x sqrt(unknowns). Collective.
+  [[nodiscard]] std::array<double, 2> scaled_residual(Vec cells_rhs, Vec network_rhs, double scale, Vec cells,
+                                                      Vec network) const;
+  /// A new vector of network unknowns, zero. Collective.
+  [[nodiscard]] VecHandle network_vector() const;
+  [[nodiscard]] bool has_network() const { return has_network_; }
+
+ private:
+  void subtract_impl(const double* in, double* out) const override;
+  void solve_network(Vec rhs, Vec out) const;
+
+  const Grid* grid_;
+  bool has_network_ = false;
+  PetscInt network_unknowns_ = 0;
+  const CellOperator* op_ = nullptr;
+  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr;  // borrowed
+  mutable EllipticSolver cells_;
+  KspHandle network_ksp_;
+  VecHandle rhs_, work_cells_, borrowed_cells_, work_network_, network_solution_;
+};
+
+}  // namespace sanctuary
