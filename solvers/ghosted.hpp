@@ -21,6 +21,7 @@ class Ghosted {
   ~Ghosted() { (void)VecRestoreArrayRead(local_, &data_); }
   /// Pointer to the value of owned cell (0, j, k).
   [[nodiscard]] const double* line(long j, long k) const { return first_ + k * stride_[2] + j * stride_[1]; }
+  [[nodiscard]] double at(long i, long j, long k) const { return line(j, k)[i]; }
   /// Distance in memory to the next cell along an axis.
   [[nodiscard]] long stride(int axis) const { return stride_[static_cast<std::size_t>(axis)]; }
 

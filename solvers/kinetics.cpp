@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "solvers/sdirk.hpp"
 #include "solvers/simd.hpp"
-#include "solvers/transport.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // Products and sums stay apart: the compiler joins them in one lane and not in the next, and lanes would differ.

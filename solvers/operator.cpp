@@ -6,38 +6,11 @@
 
 #include "base/comm.hpp"
 #include "solvers/bernoulli.hpp"
+#include "solvers/ghosted.hpp"
 #include "solvers/multigrid_kernels.hpp"
 
 namespace sanctuary {
 namespace {
-
-/// Read access to a ghosted vector by place in the box; zero copies.
-class Ghosted {
- public:
-  Ghosted(const Grid& grid, Vec global, Vec local) : dm_(grid.dm()), local_(local) {
-    petsc(DMGlobalToLocal(dm_, global, INSERT_VALUES, local_));
-    PetscInt corner[3], extent[3];
-    petsc(DMDAGetGhostCorners(dm_, &corner[0], &corner[1], &corner[2], &extent[0], &extent[1], &extent[2]));
-    petsc(VecGetArrayRead(local_, &data_));
-    nx_ = extent[0];
-    nxy_ = static_cast<long>(extent[0]) * extent[1];
-    base_ = data_ + (grid.start()[2] - corner[2]) * nxy_ + (grid.start()[1] - corner[1]) * nx_ +
-            (grid.start()[0] - corner[0]);
-  }
-  Ghosted(const Ghosted&) = delete;
-  Ghosted& operator=(const Ghosted&) = delete;
-  ~Ghosted() { (void)VecRestoreArrayRead(local_, &data_); }
-  /// Pointer to the value of local cell (0, j, k).
-  [[nodiscard]] const double* line(long j, long k) const { return base_ + k * nxy_ + j * nx_; }
-  [[nodiscard]] double at(long i, long j, long k) const { return line(j, k)[i]; }
-
- private:
-  DM dm_;
-  Vec local_;
-  const double* data_ = nullptr;
-  const double* base_ = nullptr;
-  long nx_ = 0, nxy_ = 0;
-};
 
 constexpr std::array<std::array<long, 3>, 3> unit{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
 
