@@ -23,6 +23,8 @@ using Path = std::filesystem::path;
 [[nodiscard]] VerificationResult spheroid(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult advection_diffusion(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult transient_transport(MPI_Comm comm, const Path& reference);
+/// CPU time of the transport step against first-order splitting at equal error; each rank does all of it.
+[[nodiscard]] VerificationResult diffusion_cost(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult transport_with_vessels(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult equivalent_cylinder(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult capillary_bed(MPI_Comm comm, const Path& reference);

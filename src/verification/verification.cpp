@@ -42,6 +42,7 @@ const std::vector<VerificationProblem>& verification_problems() {
       {"spheroid", "oxygen in a spheroid with an anoxic core", false, v::spheroid},
       {"advection_diffusion", "steady advection and diffusion in one dimension", false, v::advection_diffusion},
       {"transient_transport", "a solute that diffuses, flows and reacts in time", false, v::transient_transport},
+      {"diffusion_cost", "CPU time of diffusion in time against first-order splitting", false, v::diffusion_cost},
       {"transport_with_vessels", "a solute that vessels bring and take in time", false, v::transport_with_vessels},
       {"krogh_first_order", "a drug lost at a steady rate around a vessel", false, v::krogh_first_order},
       {"equivalent_cylinder", "washout of tissue along one vessel", false, v::equivalent_cylinder},
