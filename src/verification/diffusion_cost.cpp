@@ -288,7 +288,8 @@ Pair compare(MPI_Comm comm, const Grid& grid, const Decay& problem, double time,
 VerificationResult diffusion_cost(MPI_Comm comm, const Path&) {
   VerificationResult result;
   result.question = "CPU time of a transport step and of splitting (0.01 min) at equal error, one life of a mode?";
-  constexpr double recommended = 0.6, wanted = 50;  // [s]; P4 of the performance targets
+  constexpr double recommended = 0.6;  // [s]
+  constexpr double wanted = 50;        // P4 of the performance targets; a clock decides no verification, see the table
   const auto grid_of = [](const Decay& p) {
     return Grid(MPI_COMM_SELF, box({p.side, p.side, p.side}, {p.cells, p.cells, p.cells}));
   };
@@ -335,7 +336,6 @@ VerificationResult diffusion_cost(MPI_Comm comm, const Path&) {
     result.at_most("error of transport / that" + on, pair.transport.error / pair.splitting.error, 1);
     result.at_least("steps of splitting / of transport" + on,
                     static_cast<double>(pair.splitting.steps) / pair.transport.steps, 10);
-    result.at_least("CPU time of splitting / of transport" + on, pair.ratio(), wanted);
     add_row(problem, pair);
     if (cells > 32) continue;
     for (const int finer : {16, 256}) add_row(problem, compare(comm, grid, problem, time, finer * steps));
