@@ -9,6 +9,7 @@ enum class WallKind {
   fixed,     ///< value given on the wall (Dirichlet)
   outflow,   ///< no diffusive flux; what flows out carries the value inside, what flows in carries the wall value
   exchange,  ///< Robin: flux per area = coefficient (value on the wall - value outside)
+  flux,      ///< Neumann: given flux into the box per area [value m/s]; nothing else crosses
 };
 
 /// Wall conditions in the order -x, +x, -y, +y, -z, +z.

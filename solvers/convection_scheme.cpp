@@ -111,7 +111,7 @@ void ConvectionCorrection::set(const CellOperator& op) {
         double share = 1, more = 0;
         if (kind == WallKind::outflow) {
           more = std::max(flow, 0.0);
-        } else if (kind != WallKind::closed) {
+        } else if (kind != WallKind::closed && kind != WallKind::flux) {
           const double whole = true_diffusion(out, in);
           const double film = grid_->face_area(axis) * op.walls().coefficient[wall];
           if (kind == WallKind::fixed) {

@@ -190,15 +190,21 @@ std::string EllipticSolver::view() const {
 }
 
 void EllipticSolver::set(const CellOperator& op, bool rebuild) {
-  const bool first = op_ == nullptr || op_->symmetric() != op.symmetric();
+  const bool first = !built_ || built_symmetric_ != op.symmetric();
   op_ = &op;
   work_->bind(op);
   if (stay_algebraic_ > 0 && rebuild) --stay_algebraic_;
+  fresh_ = false;
   if (stay_algebraic_ > 0) {
     if (rebuild) algebraic_->set(op);
+    built_ = false;  // our own multigrid has fallen behind
   } else if (rebuild || first) {
     preconditioner_.set(op);
+    built_ = true;
+    fresh_ = true;
+    built_symmetric_ = op.symmetric();
   }
+  looked_ = false;
   diagonal_rms_ = -1;
   PetscBool show = PETSC_FALSE;
   petsc(PetscOptionsGetBool(nullptr, prefix_.c_str(), "-view", &show, nullptr));
@@ -209,6 +215,29 @@ void EllipticSolver::set_coupling(const CellCoupling* coupling, bool symmetric) 
   coupling_ = coupling;
   symmetric_coupling_ = symmetric || coupling == nullptr;
   if (coupling) work_->natural.resize(work_->count);
+}
+
+/// Whether the operator is singular and how many rows are empty.
+void EllipticSolver::look() {
+  if (looked_) return;
+  looked_ = true;
+  singular_ = false;
+  empty_rows_ = 0;
+  if (coupling_) return;
+  if (multigrid() && fresh_) {
+    singular_ = multigrid()->singular();
+    empty_rows_ = multigrid()->empty_rows();
+    return;
+  }
+  const auto& own = op_->diagonal();
+  const bool reacts = std::any_of(own.begin(), own.end(), [](double d) { return d != 0; });
+  if (multigrid() && built_ && max_over(grid_->comm(), reacts ? 1.0 : 0.0) > 0) {  // faces are as they were
+    empty_rows_ = multigrid()->empty_rows();
+    return;
+  }
+  const OperatorLook found = look_at(*op_);
+  singular_ = found.singular;
+  empty_rows_ = found.empty_rows;
 }
 
 /// Root mean square of the diagonal, taken when it is first asked for.
@@ -249,6 +278,8 @@ std::array<double, 2> EllipticSolver::start_residual(const double* f, const doub
 namespace {
 
 constexpr const char* slow = "the multigrid is slow";
+constexpr const char* stagnates = "the residual stays where rounding has left it";
+constexpr const char* broken = "the method broke down";
 constexpr const char* indefinite = "the system or its preconditioner is not positive definite";
 
 /// A power of two that brings numbers of this size near 1.
@@ -293,7 +324,7 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
       return report;
     }
     if (!(norm < 0.9 * last_true)) {
-      report.reason = "the residual stays where rounding has left it";
+      report.reason = stagnates;
       return report;
     }
     last_true = norm;
@@ -326,10 +357,14 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
       }
       const double pw = norm2_of(1);
       if (!(pw > 0) || !(rz > 0)) {
-        report.reason = std::isfinite(pw) && std::isfinite(rz) ? indefinite : "a number is not finite";
+        report.reason = std::isfinite(pw) && std::isfinite(rz) ? indefinite : broken;
         break;
       }
       alpha = rz / pw;
+      if (!std::isfinite(alpha)) {
+        report.reason = broken;
+        break;
+      }
       scaling = normalising(norm / std::sqrt(cells));
       kernels::update(map, alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local, t.partial[0].data());
       rr = norm2_of(1);
@@ -386,7 +421,7 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
       return report;
     }
     if (!(norm < 0.9 * last_true)) {
-      report.reason = "the residual stays where rounding has left it";
+      report.reason = stagnates;
       return report;
     }
     last_true = norm;
@@ -422,8 +457,8 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
       kernels::dot(t.size, t.w.data(), t.r.data(), t.partial[1].data());
       const double ww = norm2_of(2);
       const double rw = t.sums[1].value();
-      if (!(ww > 0) || !std::isfinite(rw)) {
-        report.reason = "the method broke down";
+      if (!(ww > 0) || !std::isfinite(rw / ww)) {
+        report.reason = broken;
         break;
       }
       const double alpha = rw / ww;
@@ -494,12 +529,20 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
   }
   if (symmetric()) {
     petsc(KSPSetType(library_.get(), KSPFCG));
+    petsc(KSPSetPCSide(library_.get(), PC_LEFT));
     petsc(KSPSetNormType(library_.get(), KSP_NORM_UNPRECONDITIONED));
   } else {
     petsc(KSPSetType(library_.get(), KSPFGMRES));
     petsc(KSPSetPCSide(library_.get(), PC_RIGHT));
   }
   petsc(KSPSetFromOptions(library_.get()));
+  if (singular_ && symmetric()) {
+    NullSpaceHandle constants;
+    petsc(MatNullSpaceCreate(grid_->comm(), PETSC_TRUE, 0, nullptr, constants.out()));
+    petsc(MatSetNullSpace(shell_.get(), constants.get()));
+  } else {
+    petsc(MatSetNullSpace(shell_.get(), nullptr));
+  }
   SolveReport report;
   const auto true_residual = [&] {
     const ReadAccess b(f), x(u);
@@ -521,7 +564,15 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
     report.reason = KSPConvergedReasons[reason];
   }
   report.converged = report.residual <= target;
-  if (report.converged) report.reason.clear();
+  if (report.converged) {
+    report.reason.clear();
+  } else if (!std::isfinite(report.residual)) {
+    report.reason = "the residual is not finite";
+  } else if (report.iterations >= most) {
+    report.reason = "not converged in " + std::to_string(most) + " iterations";
+  } else if (report.reason.empty() || report.reason.rfind("CONVERGED", 0) == 0) {
+    report.reason = stagnates;
+  }
   return report;
 }
 
@@ -529,18 +580,30 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
 SolveReport EllipticSolver::attempt(Vec f, Vec u, double target, int most) {
   if (stay_algebraic_ > 0 || !multigrid()) return library(f, u, target, most);
   SolveReport report;
-  {
+  const auto own = [&](int budget) {
     const ReadAccess b(f);
     const WriteAccess x(u);
-    report = symmetric() ? conjugate_gradients(b.data(), x.data(), target, most)
-                         : conjugate_residuals(b.data(), x.data(), target, most);
+    return symmetric() ? conjugate_gradients(b.data(), x.data(), target, budget)
+                       : conjugate_residuals(b.data(), x.data(), target, budget);
+  };
+  const auto in_vain = [&] {
+    return !report.converged && (report.reason == slow || report.reason == indefinite || report.reason == broken);
+  };
+  report = own(most);
+  if (in_vain() && !fresh_) {  // the hierarchy is that of an earlier operator
+    preconditioner_.set(*op_);
+    built_ = fresh_ = true;
+    built_symmetric_ = op_->symmetric();
+    const int before = report.iterations;
+    report = own(std::max(0, most - before));
+    report.iterations += before;
   }
-  if (report.converged || !automatic_ || (report.reason != slow && report.reason != indefinite)) return report;
+  if (!in_vain() || !automatic_) return report;
   if (!algebraic_) algebraic_ = std::make_unique<CellPreconditioner>(*grid_, prefix_, PreconditionerKind::boomeramg);
   algebraic_->set(*op_);
   stay_algebraic_ = 10;
   const int before = report.iterations;
-  report = library(f, u, target, most);
+  report = library(f, u, target, std::max(1, most - before));
   report.iterations += before;
   report.changed = true;
   return report;
@@ -563,7 +626,8 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   Work& t = *work_;
   const auto cells = static_cast<double>(grid_->global_cells());
   SolveReport report;
-  const bool singular = !coupling_ && multigrid() && multigrid()->singular();
+  look();
+  const bool singular = singular_;
   double norm_f = 0, sum_f = 0, orphaned = 0;
   {
     const ReadAccess b(f);
@@ -577,7 +641,7 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
       norm_f = std::sqrt(t.sums[0].value());
       sum_f = t.sums[1].value();
     }
-    if (!coupling_ && multigrid() && multigrid()->empty_rows() > 0) {
+    if (empty_rows_ > 0) {
       op_->full_diagonal(t.w.data());
       for (std::size_t c = 0; c < t.count; ++c) orphaned += t.w[c] == 0 && b[c] != 0 ? 1 : 0;
       orphaned = sum_over(grid_->comm(), orphaned);
@@ -593,10 +657,12 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
     return out.str();
   };
   if (!std::isfinite(norm_f)) {
+    report.residual = norm_f;
     report.reason = "the right-hand side is not finite";
     return report;
   }
   if (orphaned > 0) {
+    report.residual = std::numeric_limits<double>::infinity();
     report.reason =
         "singular: " + number(orphaned) + " cells have a source but neither a neighbour, a wall nor a reaction";
     return report;
@@ -609,6 +675,7 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   }
   if (norm_f == 0 && stop.measure == Stop::Measure::relative) {
     petsc(VecSet(u, 0.0));
+    std::fill(t.r.begin(), t.r.end(), 0.0);
     report.converged = true;
     return report;
   }
@@ -617,7 +684,8 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
     // The methods look at the plain norm: it is lowered until each row has come down by itself.
     const double allowed = stop.tolerance * stop.scale * std::sqrt(cells);
     double by_rows = row_residual(f, u);
-    for (int round = 0; round < 8 && report.converged && by_rows > allowed; ++round) {
+    for (int round = 0; round < 8 && report.converged && by_rows > allowed && report.iterations < stop.max_iterations;
+         ++round) {
       target *= std::min(0.1, 0.5 * allowed / by_rows);
       const SolveReport more = attempt(f, u, target, stop.max_iterations - report.iterations);
       report.iterations += more.iterations;

@@ -87,7 +87,7 @@ class EllipticSolver {
   /// From now on solves (A - K) u = f, preconditioned for A alone; null: none. Borrowed.
   void set_coupling(const CellCoupling* coupling, bool symmetric);
   /// Solves from the start value in `u`. Singular systems (closed walls, no reaction) have to balance; the solution of
-  /// a symmetric one has mean zero. Not converged: the report says why and `u` is the best iterate. Collective;
+  /// a symmetric one has mean zero. Not converged: the report says why and `u` is the last iterate. Collective;
   /// allocates nothing after the first call, unless it has to change the method.
   [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
   [[nodiscard]] const CellOperator& op() const { return *op_; }
@@ -109,6 +109,7 @@ class EllipticSolver {
   SolveReport library(Vec f, Vec u, double target, int most);
   SolveReport attempt(Vec f, Vec u, double target, int most);
   double row_residual(Vec f, Vec u);
+  void look();
   [[nodiscard]] bool symmetric() const { return op_->symmetric() && symmetric_coupling_; }
   std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
   double norm2_of(std::size_t count);
@@ -119,6 +120,10 @@ class EllipticSolver {
   const CellCoupling* coupling_ = nullptr;
   bool symmetric_coupling_ = true;
   CellPreconditioner preconditioner_;
+  bool built_ = false, built_symmetric_ = true;  // our multigrid, for an operator of this structure
+  bool fresh_ = false;                           // ... and for the present one
+  bool looked_ = false, singular_ = false;
+  double empty_rows_ = 0;
   bool automatic_ = true;     // may change to algebraic multigrid
   int stay_algebraic_ = 0;    // set-ups for which the change holds
   double diagonal_rms_ = -1;  // negative: not known yet

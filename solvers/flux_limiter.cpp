@@ -77,7 +77,7 @@ double FluxLimiter::limit(const CellOperator& op, const Bounds& bounds, std::spa
               const long place = grid_->start()[a] + at[a];
               if (place == (side == 0 ? 0 : grid_->spec().cells[a] - 1)) {
                 const auto wall = static_cast<std::size_t>(2 * axis + side);
-                if (op.walls().kind[wall] == WallKind::closed) continue;
+                if (op.walls().kind[wall] == WallKind::closed || op.walls().kind[wall] == WallKind::flux) continue;
                 high = std::max(high, op.walls().value[wall]);
                 down = std::min(down, op.walls().value[wall]);
               } else {

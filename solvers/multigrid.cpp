@@ -16,6 +16,7 @@
 
 #include "base/comm.hpp"
 #include "solvers/bernoulli.hpp"
+#include "solvers/exact_sum.hpp"
 #include "solvers/layout.hpp"
 #include "solvers/multigrid_kernels.hpp"
 
@@ -24,6 +25,8 @@ namespace {
 
 using kernels::CoefficientView;
 using kernels::ColourLayout;
+
+constexpr long most_dense = 4096;  // cells of a level that is solved exactly
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
@@ -358,7 +361,8 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
       for (long j = 0; j < extent[1]; ++j) {
         for (long i = 0; i < extent[0]; ++i) {
           const std::array<long, 3> c{i, j, k};
-          if (symmetric && c[a] != 0 && c[a] + 1 != extent[a]) continue;
+          const long wall_face = box.low[a] + (coarse[a] ? std::min(2 * c[a], fine.size[a]) : c[a]);
+          if (symmetric && wall_face != 0 && wall_face != static_cast<long>(width[a].size())) continue;
           std::array<long, 3> low{}, high{};
           for (std::size_t b = 0; b < 3; ++b) {
             low[b] = child(b, c[b]);
@@ -374,7 +378,8 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
             const std::size_t wall = 2 * a + (upper_wall ? 1 : 0);
             if (walls.kind[wall] == WallKind::exchange) film = walls.coefficient[wall];
           }
-          double t = 0, q = 0, film_sum = 0;
+          double t = 0, q = 0, film_sum = 0, plain = 0;
+          bool no_film = false;
           for (long z = low[2]; z < high[2]; ++z) {
             for (long y = low[1]; y < high[1]; ++y) {
               for (long x = low[0]; x < high[0]; ++x) {
@@ -390,11 +395,18 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
                   const std::array<long, 3> place{box.low[0] + x, box.low[1] + y, box.low[2] + z};
                   const double r = film * width[b][at(place[b])] * width[d][at(place[d])];
                   film_sum += r;
-                  here = here < r ? here * r / (r - here) : 1e30 * r;
+                  plain += here;
+                  // A given transmissibility may exceed what the film lets through: then there is none.
+                  if (here >= r * (1 - 1e-12)) no_film = true;
+                  here = here < r ? here * r / (r - here) : 0.0;
                 }
                 t += here;
               }
             }
+          }
+          if (no_film) {
+            t = plain;
+            film = 0;
           }
           t *= ratio;
           if (film > 0) t = t + film_sum > 0 ? t * film_sum / (t + film_sum) : 0.0;
@@ -438,25 +450,14 @@ Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Inde
              const std::array<long, 3>& cells, double share) {
   std::array<double, 12> sum{};  // inner faces, walls, what leaves, diagonals
   std::array<double, 2> most{};
+  std::array<ExactSum, 9> exact;  // the first of them: the same digits on any number of ranks
   if (!box.empty()) {
     const auto wall = walls_of(box, cells);
     for (std::size_t a = 0; a < 3; ++a) {
       const std::size_t faces = face_count(c.size, a);
-      double all = 0;
-      const auto add_up = [&](const double* t) {
-        std::array<double, 8> lanes{};
-        std::size_t f = 0;
-        for (; f + 8 <= faces; f += 8) {
-          for (std::size_t l = 0; l < 8; ++l) lanes[l] += t[f + l];
-        }
-        for (; f < faces; ++f) all += t[f];
-        for (const double lane : lanes) all += lane;
-      };
-      add_up(c.lower[a]);
-      if (!symmetric) {
-        add_up(c.upper[a]);
-        all *= 0.5;
-      }
+      ExactSum& all = exact[a];
+      all.add(std::span<const double>(c.lower[a], faces));
+      if (!symmetric) all.add(std::span<const double>(c.upper[a], faces));
       // Taken out again: walls, and the lower faces that the neighbour counts too.
       std::array<long, 3> low{}, high = c.size;
       for (std::size_t side = 0; side < 2; ++side) {
@@ -468,15 +469,15 @@ Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Inde
           for (long j = low[1]; j < high[1]; ++j) {
             for (long i = low[0]; i < high[0]; ++i) {
               const std::size_t f = c.face(a, i, j, k);
-              all -= 0.5 * (c.lower[a][f] + c.upper[a][f]);
+              all.add(-c.lower[a][f]);
+              if (!symmetric) all.add(-c.upper[a][f]);
               if (!at_wall) continue;
-              sum[3 + 2 * a + side] += symmetric ? c.lower[a][f] : transmissibility(c.lower[a][f], c.upper[a][f]);
+              exact[3 + 2 * a + side].add(symmetric ? c.lower[a][f] : transmissibility(c.lower[a][f], c.upper[a][f]));
               sum[9] += side == 0 ? c.upper[a][f] : c.lower[a][f];
             }
           }
         }
       }
-      sum[a] = all;
     }
     const kernels::Survey found = kernels::survey(c, wall, share);
     sum[9] += found.own;
@@ -484,7 +485,12 @@ Look look_at(MPI_Comm comm, const CoefficientView& c, bool symmetric, const Inde
     sum[11] = found.empty;
     most = {found.largest, found.dominated ? 0.0 : 1.0};
   }
-  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 12, MPI_DOUBLE, MPI_SUM, comm);
+  ExactSum::reduce(comm, exact);
+  for (std::size_t i = 0; i < exact.size(); ++i) sum[i] = exact[i].value();
+  if (!symmetric) {
+    for (std::size_t a = 0; a < 3; ++a) sum[a] *= 0.5;
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum.data() + 9, 3, MPI_DOUBLE, MPI_SUM, comm);
   MPI_Allreduce(MPI_IN_PLACE, most.data(), 2, MPI_DOUBLE, MPI_MAX, comm);
   Look look;
   const double all = static_cast<double>(cells[0]) * static_cast<double>(cells[1]) * static_cast<double>(cells[2]);
@@ -680,20 +686,26 @@ void Multigrid::Impl::factor(Level& level, const CoefficientView& c) {
     const double add = trace / static_cast<double>(n * n);
     for (double& v : a) v += add;
   }
-  for (std::size_t i = 0; i < n; ++i) b[i * n + i] = 1;
+  std::vector<double> row_size(n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    b[i * n + i] = 1;
+    for (std::size_t j = 0; j < n; ++j) row_size[i] = std::max(row_size[i], std::abs(a[i * n + j]));
+  }
   for (std::size_t p = 0; p < n; ++p) {
     std::size_t best = p;
     for (std::size_t r = p + 1; r < n; ++r) {
       if (std::abs(a[r * n + p]) > std::abs(a[best * n + p])) best = r;
     }
     const double pivot = a[best * n + p];
-    if (std::abs(pivot) <= 1e-300) {  // a cell without any link: no correction there
+    // Nothing but rounding left: a part without link to the rest, or to walls, has no correction of its own level.
+    if (std::abs(pivot) <= static_cast<double>(n) * 2.3e-16 * row_size[best]) {
       for (std::size_t q = 0; q < n; ++q) b[p * n + q] = 0;
       continue;
     }
     if (best != p) {
       std::swap_ranges(&a[best * n], &a[best * n] + n, &a[p * n]);
       std::swap_ranges(&b[best * n], &b[best * n] + n, &b[p * n]);
+      std::swap(row_size[best], row_size[p]);
     }
     for (std::size_t q = p; q < n; ++q) a[p * n + q] /= pivot;
     for (std::size_t q = 0; q < n; ++q) b[p * n + q] /= pivot;
@@ -948,6 +960,7 @@ void Multigrid::Impl::down_leg(Level& level) {
   if (together_with_others) {
     for_shell(level, 2, [&](const IndexBox& box) { kernels::smooth(arrays, 0, true, box); });
     level.exchange.start(arrays.u[0], 0, cost);
+    kernels::smooth(arrays, 0, true, level.local);
     level.exchange.finish(arrays.u[0], 0);
     for_shell(level, 1, [&](const IndexBox& box) { kernels::smooth(arrays, 1, false, box); });
     level.exchange.start(arrays.u[1], 1, cost);
@@ -965,7 +978,7 @@ void Multigrid::Impl::down_leg(Level& level) {
   };
   long restricted = 0;
   for (long s = 0; s < n + 2; ++s) {
-    if (s < n) kernels::smooth(arrays, 0, true, plane(s));
+    if (s < n && !together_with_others) kernels::smooth(arrays, 0, true, plane(s));
     if (s >= 1 && s - 1 < n) kernels::smooth(arrays, 1, false, plane(s - 1));
     // Residuals of plane k need the black cells of plane k + 1.
     const long ready = s - 1 >= n ? n : s - 1;
@@ -1057,7 +1070,7 @@ void Multigrid::Impl::cycle_from(std::size_t number) {
     const BoxArray<float> own = shifted(level.own, next.box.low);
     if (next.kind == Level::Kind::exact) {
       const auto count = at(next.box.cells());
-      std::array<float, 4096> in{}, out{};
+      std::array<float, most_dense> in{}, out{};
       std::size_t c = 0;
       for (long k = 0; k < next.local.high[2]; ++k) {
         for (long j = 0; j < next.local.high[1]; ++j) {
@@ -1108,7 +1121,7 @@ void Multigrid::Impl::run() {
   outer->in->run(outer->values, outer->level_values);
   if (finest.kind == Level::Kind::exact) {
     const auto count = at(finest.box.cells());
-    std::array<float, 4096> out{};
+    std::array<float, most_dense> out{};
     for (std::size_t j = 0; j < count; ++j) {
       const float* column = finest.inverse.data() + j * count;
       for (std::size_t i = 0; i < count; ++i) out[i] += column[i] * outer->level_values.data[j];
@@ -1136,6 +1149,7 @@ void Multigrid::Impl::run() {
 }
 
 Multigrid::Multigrid(const Grid& grid, const MultigridSettings& settings) : impl_(std::make_unique<Impl>()) {
+  if (settings.dense_cells > most_dense) throw InputError("multigrid: dense_cells may be at most 4096");
   impl_->grid = &grid;
   impl_->settings = settings;
 }
@@ -1154,13 +1168,24 @@ void Multigrid::cycle() { impl_->run(); }
 bool Multigrid::singular() const { return impl_->singular; }
 double Multigrid::empty_rows() const { return impl_->empty_rows; }
 
+OperatorLook look_at(const CellOperator& op) {
+  const Look look =
+      look_at(op.grid().comm(), view_of(op), op.symmetric(), op.grid().block(), op.grid().spec().cells, 0);
+  return {look.excess < 1e-13, look.empty};
+}
+
 void Multigrid::apply(Vec in, Vec out) {
+  if (impl_->levels.empty()) throw NumericsError("multigrid: apply() before set()");
   const ColourLayout& map = colours();
   const auto& n = map.size;
   const ReadAccess r(in);
   double most = 0;
   const std::size_t count = at(n[0] * n[1] * n[2]);
-  for (std::size_t c = 0; c < count; ++c) most = std::max(most, std::abs(r[c]));
+  for (std::size_t c = 0; c < count; ++c) {
+    const double size = std::abs(r[c]);
+    most = size <= std::numeric_limits<double>::max() ? std::max(most, size) : std::numeric_limits<double>::infinity();
+    if (most > std::numeric_limits<double>::max()) break;
+  }
   most = max_over(impl_->grid->comm(), most);
   const WriteAccess z(out);
   if (!(most > 0) || !std::isfinite(most)) {

@@ -16,13 +16,21 @@ struct ColourLayout;
 struct MultigridSettings {
   /// An axis is coarsened while its mean transmissibility is at least this share of the largest.
   double coarsening_share = 0.3;
-  /// A level of at most this many cells is solved exactly.
+  /// A level of at most this many cells is solved exactly; at most 4096.
   long dense_cells = 96;
   /// A level on which neighbours weigh at most this share of the diagonal everywhere is the last: smoothing solves it.
   double dominated_share = 0.25;
   /// Ranks are dropped from a level until each of the others holds at least this many cells.
   long cells_per_rank = 1024;
 };
+
+/// What makes a system special.
+struct OperatorLook {
+  bool singular = false;  ///< no wall and no reaction takes anything up: constants are in the left null space
+  double empty_rows = 0;  ///< cells without neighbour, wall or reaction
+};
+/// Looks at all coefficients. Collective.
+[[nodiscard]] OperatorLook look_at(const CellOperator& op);
 
 /// What one application of a Multigrid costs.
 struct MultigridStatistics {

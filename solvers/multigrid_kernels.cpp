@@ -277,6 +277,13 @@ SANCTUARY_CLONES void direction(const ColourLayout& at, float* const (&u)[2], do
       const float* __restrict__ even = u[first] + q;
       const float* __restrict__ odd = u[1 - first] + q;
       double* __restrict__ v = p.at(j, k);
+      if (beta == 0) {  // what was there may be anything
+        for (long m = (box.low[0] + 1) >> 1; m < (box.high[0] + 1) >> 1; ++m) {
+          v[2 * m] = scale * static_cast<double>(even[m]);
+        }
+        for (long m = box.low[0] >> 1; m < box.high[0] >> 1; ++m) v[2 * m + 1] = scale * static_cast<double>(odd[m]);
+        continue;
+      }
       const long pairs = box.high[0] >> 1;
       if (box.low[0] & 1) {
         v[box.low[0]] = scale * static_cast<double>(odd[box.low[0] >> 1]) + beta * v[box.low[0]];

@@ -91,7 +91,7 @@ void CellOperator::add_faces(const std::vector<double>& coefficient, const FaceF
           double t = 0;
           if (lower_wall || upper_wall) {
             const auto wall = static_cast<std::size_t>(2 * axis + (upper_wall ? 1 : 0));
-            if (walls_.kind[wall] == WallKind::closed) continue;
+            if (walls_.kind[wall] == WallKind::closed || walls_.kind[wall] == WallKind::flux) continue;
             if (walls_.kind[wall] != WallKind::outflow) {
               const double inside =
                   lower_wall ? k_of.at(i, j, k) : k_of.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
@@ -179,7 +179,10 @@ void CellOperator::for_each_wall_face(Visit&& visit) const {
             const std::size_t face =
                 from_lower_.index(axis, i + side * unit[a][0], j + side * unit[a][1], k + side * unit[a][2]);
             const double inside = side == 0 ? from_upper(axis)[face] : from_lower_[axis][face];
-            const double outside = side == 0 ? from_lower_[axis][face] : from_upper(axis)[face];
+            // A given flux stands for a value of that size behind a coefficient of one area.
+            const double given =
+                walls_.kind[static_cast<std::size_t>(wall)] == WallKind::flux ? grid_->face_area(axis) : 0.0;
+            const double outside = given + (side == 0 ? from_lower_[axis][face] : from_upper(axis)[face]);
             visit(wall, cell, inside, outside);
           }
         }
@@ -260,6 +263,10 @@ void CellOperator::flux(Vec u, FaceField& out) const {
               along == 0 ? walls_.value[2 * a] : value.at(i - unit[a][0], j - unit[a][1], k - unit[a][2]);
           const double upper = along == grid_->spec().cells[a] ? walls_.value[2 * a + 1] : value.at(i, j, k);
           out[axis][face] = from_lower_[axis][face] * lower - from_upper(axis)[face] * upper;
+          if (along != 0 && along != grid_->spec().cells[a]) continue;
+          const std::size_t wall = 2 * a + (along == 0 ? 0 : 1);
+          if (walls_.kind[wall] != WallKind::flux) continue;
+          out[axis][face] += (along == 0 ? 1 : -1) * grid_->face_area(axis) * walls_.value[wall];
         }
       }
     }

@@ -64,6 +64,7 @@ using KspHandle = Handle<KSP, KSPDestroy>;
 using DmHandle = Handle<DM, DMDestroy>;
 using ScatterHandle = Handle<VecScatter, VecScatterDestroy>;
 using IsHandle = Handle<IS, ISDestroy>;
+using NullSpaceHandle = Handle<MatNullSpace, MatNullSpaceDestroy>;
 
 /// The owned entries of a vector for reading; gives them back when it goes out of scope.
 class ReadAccess {

@@ -163,7 +163,8 @@ ReactionDiffusionSolver::ReactionDiffusionSolver(const Grid& grid, const std::st
       start_(grid.vector()) {}
 
 void ReactionDiffusionSolver::set(CellOperator& op, const PointwiseReaction& reaction) {
-  if (op_ && op_->symmetric() != op.symmetric()) has_setup_ = false;
+  if (setup_symmetric_ != op.symmetric()) has_setup_ = false;
+  setup_symmetric_ = op.symmetric();
   op_ = &op;
   reaction_ = &reaction;
   faces_ = op.full_diagonal();
@@ -264,6 +265,9 @@ ReactionDiffusionSolver::Norms ReactionDiffusionSolver::move(Vec f, Vec u, doubl
 
 ReactionReport ReactionDiffusionSolver::solve(Vec f, Vec u, const Stop& stop) {
   ReactionReport report;
+  if (stop.measure == Stop::Measure::rows) {
+    throw InputError("ReactionDiffusionSolver: the measure `rows` is for linear solves; take `scaled` or `relative`");
+  }
   double unit = 0;
   {
     const ReadAccess right(f);
@@ -277,6 +281,7 @@ ReactionReport ReactionDiffusionSolver::solve(Vec f, Vec u, const Stop& stop) {
   }
   if (stop.measure == Stop::Measure::scaled)
     unit = diagonal_rms_ * stop.scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  if (stop.measure == Stop::Measure::absolute) unit = 1;
   const double goal = stop.tolerance * unit;
   const bool concave = reaction_->concave();
 

@@ -115,7 +115,7 @@ class ReactionDiffusionSolver {
   std::vector<double> partial_;
   std::array<ExactSum, 3> sums_;
   double diagonal_rms_ = 0;
-  bool has_setup_ = false, poor_setup_ = false;
+  bool has_setup_ = false, setup_symmetric_ = true, poor_setup_ = false;
   double digits_per_iteration_ = 1;  // of the linear solver with a new preconditioner
   VecHandle residual_, delta_, start_;
 };

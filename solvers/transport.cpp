@@ -224,7 +224,9 @@ void TransportSolver::set_network(std::vector<PieceCoefficients> pieces, std::ve
 void TransportSolver::set_outside(double time) { set_walls(outside(time)); }
 
 void TransportSolver::set_walls(double value) {
-  for (int wall = 0; wall < 6; ++wall) op_->set_wall_value(wall, value);
+  for (int wall = 0; wall < 6; ++wall) {
+    if (op_->walls().kind[static_cast<std::size_t>(wall)] != WallKind::flux) op_->set_wall_value(wall, value);
+  }
 }
 
 void TransportSolver::assemble_network(double rate) {

@@ -166,7 +166,7 @@ class TransportSolver {
   void set_network(std::vector<PieceCoefficients> pieces, std::vector<double> node_inflow,
                    std::vector<double> node_outflow);
 
-  /// Value that enters with the blood and value outside each wall, as functions of time [s].
+  /// Value that enters with the blood and value outside each wall (but walls of given flux), as functions of time [s].
   std::function<double(double)> inlet = [](double) { return 0.0; };
   std::function<double(double)> outside = [](double) { return 0.0; };
   double relative_tolerance = 1e-3;  ///< of the time error of a step

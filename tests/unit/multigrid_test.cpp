@@ -4,7 +4,7 @@
 #include <petscksp.h>
 
 #include <cmath>
-#include <sstream>
+#include <memory>
 
 #include "solvers/elliptic.hpp"
 #include "solvers/layout.hpp"
@@ -204,6 +204,113 @@ TEST(EllipticSolver, TheOptionChoosesThePreconditioner) {
   petsc(PetscOptionsSetValue(nullptr, "-chosen_preconditioner", "magic"));
   EXPECT_THROW(EllipticSolver(grid, "chosen_"), InputError);
   petsc(PetscOptionsClearValue(nullptr, "-chosen_preconditioner"));
+}
+
+TEST(EllipticSolver, LooksAtThePresentOperatorNotAtTheOneOfTheHierarchy) {
+  const Grid grid(MPI_COMM_SELF, box_of({12, 9, 10}));
+  const VecHandle f = noisy_source(grid), u = grid.vector();
+  EllipticSolver solver(grid, "multigrid_test_");
+  auto op = std::make_unique<CellOperator>(grid);
+  op->reset(Walls::all(WallKind::closed));
+  op->add_diffusion(rough_field(grid, 10));
+  solver.set(*op);
+  EXPECT_FALSE(solver.solve(f.get(), u.get(), {}).converged);  // nothing takes up the source
+  std::fill(op->diagonal().begin(), op->diagonal().end(), 30 * grid.cell_volume());
+  solver.set(*op, false);
+  EXPECT_TRUE(solver.solve(f.get(), u.get(), {}).converged);
+  std::fill(op->diagonal().begin(), op->diagonal().end(), 0.0);
+  solver.set(*op, false);
+  EXPECT_FALSE(solver.solve(f.get(), u.get(), {}).converged);
+  // Another operator in its place, and one that is not symmetric.
+  op = std::make_unique<CellOperator>(grid);
+  op->reset(Walls::all(WallKind::fixed));
+  FaceField flow(grid);
+  std::fill(flow[0].begin(), flow[0].end(), 0.1 * grid.face_area(0) / grid.spec().spacing[0]);
+  op->add_diffusion_and_convection(rough_field(grid, 10), flow);
+  solver.set(*op, false);
+  const SolveReport report = solver.solve(f.get(), u.get(), {});
+  EXPECT_TRUE(report.converged) << report.reason;
+  EXPECT_FALSE(report.changed);
+}
+
+TEST(EllipticSolver, OtherPreconditionersKnowSingularSystemsAndChangesOfSymmetry) {
+  const Grid grid(MPI_COMM_SELF, box_of({10, 9, 8}));
+  const VecHandle u = grid.vector();
+  VecHandle f = noisy_source(grid);
+  for (const char* kind : {"boomeramg", "pfmg"}) {
+    petsc(PetscOptionsSetValue(nullptr, "-kinds_preconditioner", kind));
+    EllipticSolver solver(grid, "kinds_");
+    petsc(PetscOptionsClearValue(nullptr, "-kinds_preconditioner"));
+    CellOperator op(grid);
+    FaceField flow(grid);
+    std::fill(flow[0].begin(), flow[0].end(), 0.1 * grid.face_area(0) / grid.spec().spacing[0]);
+    op.reset(Walls::all(WallKind::fixed));
+    op.add_diffusion_and_convection(rough_field(grid, 10), flow);
+    solver.set(op);
+    EXPECT_TRUE(solver.solve(f.get(), u.get(), {}).converged) << kind;
+    op.reset(Walls::all(WallKind::fixed));
+    op.add_diffusion(rough_field(grid, 10));
+    solver.set(op);
+    EXPECT_TRUE(solver.solve(f.get(), u.get(), {}).converged) << kind;
+    op.reset(Walls::all(WallKind::closed));
+    op.add_diffusion(rough_field(grid, 10));
+    solver.set(op);
+    const SolveReport report = solver.solve(f.get(), u.get(), {});
+    EXPECT_FALSE(report.converged) << kind;
+    EXPECT_NE(report.reason.find("not balanced"), std::string::npos) << report.reason;
+  }
+}
+
+TEST(EllipticSolver, PartsWithoutLinkDoNotSpoilTheRest) {
+  const Grid grid(MPI_COMM_SELF, box_of({16, 12, 12}));
+  CellOperator op(grid);
+  op.reset(Walls::all(WallKind::closed));
+  std::vector<double> k = rough_field(grid, 10);
+  for (std::size_t c = 0; c < k.size(); ++c) {
+    if (grid.place(c)[0] == 8) k[c] = 0;  // a layer that does not conduct
+  }
+  op.add_diffusion(k);
+  for (std::size_t c = 0; c < k.size(); ++c) {
+    if (grid.place(c)[0] == 8) op.diagonal()[c] = 1e-3;
+  }
+  EllipticSolver solver(grid, "multigrid_test_");
+  solver.set(op);
+  const VecHandle f = grid.vector(), u = grid.vector();
+  {
+    const WriteAccess values(f.get());
+    for (const auto& [from, to] : {std::pair{std::array<long, 3>{1, 2, 3}, std::array<long, 3>{6, 10, 8}},
+                                   std::pair{std::array<long, 3>{10, 1, 1}, std::array<long, 3>{15, 11, 7}}}) {
+      values[grid.local(from[0], from[1], from[2])] = 1;
+      values[grid.local(to[0], to[1], to[2])] = -1;
+    }
+  }
+  const SolveReport report = solver.solve(f.get(), u.get(), {.tolerance = 1e-9});
+  EXPECT_TRUE(report.converged) << report.reason;
+  EXPECT_FALSE(report.changed);
+}
+
+TEST(EllipticSolver, RecoversFromAStartThatIsNotANumber) {
+  const Grid grid(MPI_COMM_SELF, box_of({9, 9, 9}));
+  CellOperator op(grid);
+  op.reset(Walls::all(WallKind::fixed));
+  op.add_diffusion(rough_field(grid, 10));
+  EllipticSolver solver(grid, "multigrid_test_");
+  solver.set(op);
+  const VecHandle f = noisy_source(grid), u = grid.vector();
+  petsc(VecSet(u.get(), std::nan("")));
+  const SolveReport bad = solver.solve(f.get(), u.get(), {});
+  EXPECT_FALSE(bad.converged);
+  EXPECT_NE(bad.reason.find("finite"), std::string::npos) << bad.reason;
+  petsc(VecSet(u.get(), 0.0));
+  EXPECT_TRUE(solver.solve(f.get(), u.get(), {}).converged);
+}
+
+TEST(Multigrid, RefusesWhatItCannotDo) {
+  const Grid grid(MPI_COMM_SELF, box_of({8, 8, 8}));
+  EXPECT_THROW(Multigrid(grid, {.dense_cells = 5000}), InputError);
+  Multigrid multigrid(grid);
+  const VecHandle u = grid.vector(), v = grid.vector();
+  EXPECT_THROW(multigrid.apply(u.get(), v.get()), NumericsError);
 }
 
 }  // namespace

@@ -312,5 +312,36 @@ TEST(CoupledSolver, MeetsItsToleranceOnEveryBox) {
   }
 }
 
+TEST(CellOperator, AWallOfGivenFluxDrivesALinearProfile) {  // u = 2 - 3 x: flux 3 k in at x = 0, u = 2 - 3 L at x = L
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    GridSpec spec{.origin = {}, .spacing = {0.1, 0.2, 0.05}, .cells = {1, 1, 1}};
+    spec.cells[axis] = 11;
+    const Grid grid(MPI_COMM_SELF, spec);
+    const double length = 11 * spec.spacing[axis], k = 0.7;
+    Walls walls = Walls::all(WallKind::closed);
+    walls.kind[2 * axis] = WallKind::flux;
+    walls.value[2 * axis] = 3 * k;
+    walls.kind[2 * axis + 1] = WallKind::fixed;
+    walls.value[2 * axis + 1] = 2 - 3 * length;
+    CellOperator op(grid);
+    op.reset(walls);
+    op.add_diffusion(std::vector<double>(grid.local_cells(), k));
+    const VecHandle f = grid.vector(), u = grid.vector();
+    op.add_wall_source(f.get());
+    EllipticSolver solver(grid, "operator_test_");
+    solver.set(op);
+    EXPECT_TRUE(solver.solve(f.get(), u.get(), {.tolerance = 1e-14}).converged);
+    const ReadAccess values(u.get());
+    for (std::size_t c = 0; c < grid.local_cells(); ++c) EXPECT_NEAR(values[c], 2 - 3 * grid.centre(c)[axis], 1e-12);
+    const double through = 3 * k * grid.face_area(static_cast<int>(axis));
+    const auto out = op.wall_outflow(u.get());
+    EXPECT_NEAR(out[2 * axis], -through, 1e-12 * through);
+    EXPECT_NEAR(out[2 * axis + 1], through, 1e-11 * through);
+    FaceField flux(grid);
+    op.flux(u.get(), flux);
+    for (const double q : flux[static_cast<int>(axis)]) EXPECT_NEAR(q, through, 1e-11 * through);
+  }
+}
+
 }  // namespace
 }  // namespace sanctuary
