@@ -104,7 +104,7 @@ void CellPreconditioner::apply(Vec in, Vec out) const {
 
 /// Vectors of the Krylov methods. `p` has a layer of ghosts, the rest the owned cells only.
 struct EllipticSolver::Work {
-  static constexpr std::size_t kept = 5;  // directions of the conjugate residuals
+  static constexpr std::size_t kept = 20;  // directions of the conjugate residuals
   explicit Work(const Grid& grid) : size(grid.size()), count(grid.local_cells()), ghosted(grid) {
     for (std::size_t a = 0; a < 3; ++a) {
       local.high[a] = size[a];
@@ -395,8 +395,8 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
   const auto& map = multigrid.colours();
   const auto cells = static_cast<double>(grid_->global_cells());
   if (t.directions.empty()) {
-    t.directions.assign(kept, std::vector<double>(t.count));
-    t.images = t.directions;
+    t.directions.resize(kept);
+    t.images.resize(kept);
   }
   SolveReport report;
   const bool from_zero =
@@ -469,6 +469,8 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
       ++report.iterations;
       if (norm > target) {
         squares[next] = ww;
+        t.images[next].resize(t.count);
+        t.directions[next].resize(t.count);
         std::copy(t.w.begin(), t.w.end(), t.images[next].begin());
         for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
           std::copy_n(t.p.at(row % t.size[1], row / t.size[1]), t.size[0], t.directions[next].data() + row * t.size[0]);

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "solvers/multigrid.hpp"
+
 namespace sanctuary {
 
 /// What one rank does on one level of a multigrid cycle.
@@ -19,8 +21,10 @@ struct CycleConstants {
   double exchanges_per_level = 4;       ///< of one colour each: two before and two after the coarser levels
   double reductions_per_iteration = 3;  ///< sums over all ranks
   double bytes_per_face = 2;            ///< of an exchange: one colour, half of the cells, 4 bytes each
-  double gather_below = 4096;           ///< cells of a rank below which a coarse level is held by half of the ranks
-  double coarsest = 96;                 ///< cells of the level that one rank solves directly
+  double gather_below = static_cast<double>(
+      MultigridSettings{}.cells_per_rank);  ///< cells of a rank below which a coarse level is held by half of the ranks
+  double coarsest =
+      static_cast<double>(MultigridSettings{}.dense_cells);  ///< cells of the level that one rank solves directly
   /// Memory traffic of one iteration per cell beside the cycle [bytes], in the counting of STREAM and if nothing stayed
   /// in cache: direction 20, operator 40 (the direction is at hand), products 20, update 52.
   double krylov_bytes_per_cell = 20 + 40 + 20 + 52;

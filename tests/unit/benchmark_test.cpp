@@ -47,7 +47,8 @@ TEST(BenchmarkFit, MedianOfOddAndEvenNumbers) {
 }
 
 TEST(BenchmarkCycleModel, CountsLevelsNeighboursAndBytesByHand) {
-  const CycleConstants constants;
+  CycleConstants constants;
+  constants.gather_below = 4096;
   // 64^3 on 2 ranks, cut along z: 32^3 keeps both (16384 cells each), 16^3 has 2048 each and moves to one rank; 8^3,
   // 4^3.
   const auto levels = cycle_levels({64, 64, 64}, 2, constants);
