@@ -427,6 +427,57 @@ Coefficients coarse_coefficients(const CoefficientView& fine, bool symmetric, co
   return out;
 }
 
+/// Where one axis alone is coarsened, the faces along it stand in series: the resistance between two coarse centres is
+/// that of the shared face and half of that of the face inside each of the two cells. (Where several axes are, rows
+/// beside each other make up for one another, and the shared faces alone serve as well.) Collective.
+void take_series(MPI_Comm comm, const CoefficientView& fine, std::size_t axis, const Layout& layout,
+                 const std::array<long, 3>& cells, const IndexBox& coarse_box, Coefficients& coarse) {
+  // Each face stands with the cell above it, those at the upper wall with a cell beyond it.
+  Layout wide = layout;
+  IndexBox domain;
+  domain.high = cells;
+  ++wide.cuts[axis].back();
+  ++domain.high[axis];
+  BoxCopy<double> copy(comm, wide, wide, 1, 2, domain, 6904, false);
+  const int me = rank_of(comm);
+  const IndexBox box = layout.block_of_rank(me);
+  const IndexBox around = box.empty() ? IndexBox{} : grown(wide.block_of_rank(me), 1, 2);
+  std::vector<double> values(at(around.cells()), 0.0);
+  const BoxArray<double> faces{values.data(), around};
+  std::array<long, 3> extent = fine.size;
+  ++extent[axis];
+  if (!box.empty()) {
+    for (long k = 0; k < extent[2]; ++k) {
+      for (long j = 0; j < extent[1]; ++j) {
+        std::copy_n(fine.lower[axis] + fine.face(axis, 0, j, k), extent[0],
+                    faces.at(box.low[0], box.low[1] + j, box.low[2] + k));
+      }
+    }
+  }
+  copy.run(faces, faces);
+  if (box.empty()) return;
+  const long last = cells[axis];
+  const auto stride = static_cast<long>(
+      faces.index(around.low[0] + step[axis][0], around.low[1] + step[axis][1], around.low[2] + step[axis][2]));
+  std::array<long, 3> coarse_extent = coarse.size;
+  ++coarse_extent[axis];
+  double* out = coarse.lower[axis].data();
+  for (long k = 0; k < coarse_extent[2]; ++k) {
+    for (long j = 0; j < coarse_extent[1]; ++j) {
+      for (long i = 0; i < coarse_extent[0]; ++i, ++out) {
+        std::array<long, 3> place{coarse_box.low[0] + i, coarse_box.low[1] + j, coarse_box.low[2] + k};
+        const long face = std::min(2 * place[axis], last);
+        place[axis] = face;
+        const double* t = faces.at(place[0], place[1], place[2]);
+        double resistance = 1 / t[0];
+        if (face >= 2 && face % 2 == 0) resistance += 0.5 / t[-stride];
+        if (face + 1 < last) resistance += 0.5 / t[stride];
+        if (t[0] > 0 && std::isfinite(resistance)) *out = 1 / resistance;
+      }
+    }
+  }
+}
+
 /// What decides how to go on from a level.
 struct Look {
   std::array<double, 3> coupling{};  ///< mean transmissibility of the inner faces along each axis
@@ -881,6 +932,10 @@ void Multigrid::Impl::build(const CellOperator& op) {
     layout = coarsened(next, coarse);
     Coefficients lower_level = coarse_coefficients(view, symmetric, level->box, layout.block_of_rank(me), coarse, width,
                                                    coarse_width, op.walls());
+    if (symmetric && coarse[0] + coarse[1] + coarse[2] == 1) {
+      const std::size_t axis = coarse[0] ? 0 : coarse[1] ? 1 : 2;
+      take_series(comm, view, axis, next, cells, layout.block_of_rank(me), lower_level);
+    }
     storage = std::move(lower_level);
     view = view_of(storage);
     cells = coarse_cells;
