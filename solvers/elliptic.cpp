@@ -152,6 +152,16 @@ struct EllipticSolver::Work {
 EllipticSolver::EllipticSolver(const Grid& grid, std::string prefix)
     : grid_(&grid), prefix_(std::move(prefix)), preconditioner_(grid, prefix_), work_(std::make_unique<Work>(grid)) {
   (void)chosen_kind(prefix_, &automatic_);
+  PetscBool given = PETSC_FALSE;
+  petsc(PetscOptionsHasName(nullptr, prefix_.c_str(), "-ksp_monitor", &given));
+  monitor_ = given == PETSC_TRUE;
+  PetscInt most = 0;
+  petsc(PetscOptionsGetInt(nullptr, prefix_.c_str(), "-ksp_max_it", &most, &given));
+  if (given) most_iterations_ = static_cast<int>(most);
+}
+
+void EllipticSolver::report_iteration(int iteration, double norm) const {
+  if (monitor_) petsc(PetscPrintf(grid_->comm(), "%3d KSP Residual norm %14.12e\n", iteration, norm));
 }
 
 EllipticSolver::~EllipticSolver() = default;
@@ -370,6 +380,7 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
       rr = norm2_of(1);
       norm = std::sqrt(rr);
       ++report.iterations;
+      report_iteration(report.iterations, norm);
       if (automatic_ && hopeless(report.iterations, first, norm, target)) {
         report.reason = slow;
         break;
@@ -467,6 +478,7 @@ SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, doub
       rr = norm2_of(1);
       norm = std::sqrt(rr);
       ++report.iterations;
+      report_iteration(report.iterations, norm);
       if (norm > target) {
         squares[next] = ww;
         t.images[next].resize(t.count);
@@ -627,6 +639,7 @@ double EllipticSolver::row_residual(Vec f, Vec u) {
 SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   Work& t = *work_;
   const auto cells = static_cast<double>(grid_->global_cells());
+  const int most = std::min(stop.max_iterations, most_iterations_);
   SolveReport report;
   look();
   const bool singular = singular_;
@@ -681,15 +694,14 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
     report.converged = true;
     return report;
   }
-  report = attempt(f, u, target, stop.max_iterations);
+  report = attempt(f, u, target, most);
   if (stop.measure == Stop::Measure::rows) {
     // The methods look at the plain norm: it is lowered until each row has come down by itself.
     const double allowed = stop.tolerance * stop.scale * std::sqrt(cells);
     double by_rows = row_residual(f, u);
-    for (int round = 0; round < 8 && report.converged && by_rows > allowed && report.iterations < stop.max_iterations;
-         ++round) {
+    for (int round = 0; round < 8 && report.converged && by_rows > allowed && report.iterations < most; ++round) {
       target *= std::min(0.1, 0.5 * allowed / by_rows);
-      const SolveReport more = attempt(f, u, target, stop.max_iterations - report.iterations);
+      const SolveReport more = attempt(f, u, target, most - report.iterations);
       report.iterations += more.iterations;
       report.changed = report.changed || more.changed;
       report.converged = more.converged;

@@ -1,4 +1,5 @@
 #pragma once
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -74,7 +75,8 @@ class CellCoupling {
 /// 20:345), on the multigrid. Where that converges too slowly (contrasts beyond what its coarse grids can hold) it goes
 /// on with algebraic multigrid and says so. All sums are exact, so that iterations and solution have the same digits on
 /// any number of ranks (as long as x is cut at multiples of Grid::sum_unit). Options: `-<prefix>preconditioner
-/// auto|multigrid|pfmg|boomeramg|gamg`, `-<prefix>view`.
+/// auto|multigrid|pfmg|boomeramg|gamg`, `-<prefix>view`, and as for PETSc's own `-<prefix>ksp_monitor`,
+/// `-<prefix>ksp_max_it`.
 class EllipticSolver {
  public:
   EllipticSolver(const Grid& grid, std::string prefix);
@@ -110,6 +112,7 @@ class EllipticSolver {
   SolveReport attempt(Vec f, Vec u, double target, int most);
   double row_residual(Vec f, Vec u);
   void look();
+  void report_iteration(int iteration, double norm) const;
   [[nodiscard]] bool symmetric() const { return op_->symmetric() && symmetric_coupling_; }
   std::array<double, 2> start_residual(const double* f, const double* u, bool from_zero);
   double norm2_of(std::size_t count);
@@ -124,6 +127,8 @@ class EllipticSolver {
   bool fresh_ = false;                           // ... and for the present one
   bool looked_ = false, singular_ = false;
   double empty_rows_ = 0;
+  bool monitor_ = false;
+  int most_iterations_ = std::numeric_limits<int>::max();
   bool automatic_ = true;     // may change to algebraic multigrid
   int stay_algebraic_ = 0;    // set-ups for which the change holds
   double diagonal_rms_ = -1;  // negative: not known yet
