@@ -126,9 +126,9 @@ struct EllipticSolver::Work {
     arrays.diagonal = op.diagonal().data();
   }
   /// Copies the direction without its ghosts.
-  void take_direction() {
+  void take_direction(double* to) const {
     for (long k = 0; k < size[2]; ++k) {
-      for (long j = 0; j < size[1]; ++j) std::copy_n(p.at(j, k), size[0], natural.data() + (k * size[1] + j) * size[0]);
+      for (long j = 0; j < size[1]; ++j) to = std::copy_n(p.at(j, k), size[0], to);
     }
   }
   [[nodiscard]] static IndexBox plane(IndexBox of, long k) {
@@ -146,7 +146,12 @@ struct EllipticSolver::Work {
   kernels::OperatorArrays arrays;
   std::array<std::vector<double>, 2> partial;  // sums over units of rows
   std::array<ExactSum, kept> sums;
+  // of the method at work
+  bool fresh = true;  // no direction yet since the residual was taken anew
+  double alpha = 0, rz = 0, ww = 0;
   std::vector<std::vector<double>> directions, images;  // of conjugate residuals
+  std::array<double, kept> squares{};
+  std::size_t have = 0, next = 0;
 };
 
 EllipticSolver::EllipticSolver(const Grid& grid, std::string prefix)
@@ -307,11 +312,93 @@ bool hopeless(int iteration, double start, double now, double target) {
 
 }  // namespace
 
-SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, double target, int most) {
+/// Next direction of flexible conjugate gradients in `p`, its image in `w` and the way to go along it in `alpha`, from
+/// the preconditioned residual. Returns what went wrong, or null.
+const char* EllipticSolver::conjugate_gradient(double z_scale) {
+  Work& t = *work_;
+  const Multigrid& multigrid = *preconditioner_.multigrid();
+  const auto& map = multigrid.colours();
+  kernels::products(map, multigrid.u(), z_scale, t.r.data(), t.w.data(), t.local, t.partial[0].data(),
+                    t.partial[1].data());
+  const double rz_old = t.rz;
+  t.rz = norm2_of(2);
+  const double beta = t.fresh ? 0.0 : -t.alpha * t.sums[1].value() / rz_old;
+  // p and its image plane by plane, one behind the other.
+  const long n = t.size[2];
+  for (long k = t.with_ghosts.low[2]; k < t.with_ghosts.high[2]; ++k) {
+    kernels::direction(map, multigrid.u(), z_scale, beta, t.p, Work::plane(t.with_ghosts, k));
+    if (k >= 1 && k - 1 < n) {
+      kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, k - 1), t.partial[0].data(), nullptr);
+    }
+  }
+  if (t.with_ghosts.high[2] == n) {
+    kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, n - 1), t.partial[0].data(), nullptr);
+  }
+  if (coupling_) {
+    t.take_direction(t.natural.data());
+    coupling_->subtract(t.natural.data(), t.w.data());
+    kernels::dot(t.size, t.natural.data(), t.w.data(), t.partial[0].data());
+  }
+  const double pw = norm2_of(1);
+  if (!std::isfinite(pw) || !std::isfinite(t.rz)) return broken;
+  if (!(pw > 0) || !(t.rz > 0)) return indefinite;
+  t.alpha = t.rz / pw;
+  return std::isfinite(t.alpha) ? nullptr : broken;
+}
+
+/// The same of truncated conjugate residuals.
+const char* EllipticSolver::conjugate_residual(double z_scale) {
+  Work& t = *work_;
+  const Multigrid& multigrid = *preconditioner_.multigrid();
+  if (t.fresh) {
+    t.have = t.next = 0;
+    t.directions.resize(Work::kept);
+    t.images.resize(Work::kept);
+  } else {  // the last direction is kept once another is needed
+    t.squares[t.next] = t.ww;
+    t.images[t.next] = t.w;
+    t.directions[t.next].resize(t.count);
+    t.take_direction(t.directions[t.next].data());
+    t.next = (t.next + 1) % Work::kept;
+    t.have = std::min(t.have + 1, Work::kept);
+  }
+  kernels::direction(multigrid.colours(), multigrid.u(), z_scale, 0.0, t.p, t.with_ghosts);
+  const bool fused = t.have == 0 && !coupling_;
+  kernels::apply(t.arrays, t.p, t.w.data(), t.local, nullptr, fused ? t.partial[0].data() : nullptr);
+  if (coupling_) {
+    t.take_direction(t.natural.data());
+    coupling_->subtract(t.natural.data(), t.w.data());
+  }
+  if (t.have > 0) {
+    for (std::size_t i = 0; i < t.have; ++i) {
+      kernels::dot(t.size, t.w.data(), t.images[i].data(), t.partial[0].data());
+      t.sums[i].clear();
+      t.sums[i].add(t.partial[0]);
+    }
+    ExactSum::reduce(grid_->comm(), {t.sums.data(), t.have});
+    for (std::size_t i = 0; i < t.have; ++i) {
+      const double share = -t.sums[i].value() / t.squares[i];
+      kernels::add(t.count, share, t.images[i].data(), t.w.data());
+      for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
+        kernels::add(static_cast<std::size_t>(t.size[0]), share, t.directions[i].data() + row * t.size[0],
+                     t.p.at(row % t.size[1], row / t.size[1]));
+      }
+    }
+  }
+  if (!fused) kernels::dot(t.size, t.w.data(), t.w.data(), t.partial[0].data());
+  kernels::dot(t.size, t.w.data(), t.r.data(), t.partial[1].data());
+  t.ww = norm2_of(2);
+  t.alpha = t.sums[1].value() / t.ww;
+  return t.ww > 0 && std::isfinite(t.alpha) ? nullptr : broken;
+}
+
+/// Our own Krylov methods to a 2-norm of the true residual of `target`.
+SolveReport EllipticSolver::iterate(const double* f, double* u, double target, int most) {
   Work& t = *work_;
   Multigrid& multigrid = *preconditioner_.multigrid();
   const auto& map = multigrid.colours();
   const auto cells = static_cast<double>(grid_->global_cells());
+  const bool gradients = symmetric();
   SolveReport report;
   const bool from_zero =
       max_over(grid_->comm(), std::any_of(u, u + t.count, [](double v) { return v != 0; }) ? 1.0 : 0.0) == 0;
@@ -340,43 +427,19 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
     last_true = norm;
     double scaling = normalising(norm / std::sqrt(cells));
     kernels::load(map, t.r.data(), scaling, multigrid.f());
-    double alpha = 0, rz = 0;
-    for (bool fresh = true; norm > target && report.iterations < most; fresh = false) {
+    t.fresh = true;
+    while (norm > target && report.iterations < most) {
       multigrid.cycle();
       const double z_scale = multigrid.scale() / scaling;
-      kernels::products(map, multigrid.u(), z_scale, t.r.data(), t.w.data(), t.local, t.partial[0].data(),
-                        t.partial[1].data());
-      const double rz_old = rz;
-      rz = norm2_of(2);
-      const double beta = fresh ? 0.0 : -alpha * t.sums[1].value() / rz_old;
-      // p and its image plane by plane, one behind the other.
-      const long n = t.size[2];
-      for (long k = t.with_ghosts.low[2]; k < t.with_ghosts.high[2]; ++k) {
-        kernels::direction(map, multigrid.u(), z_scale, beta, t.p, Work::plane(t.with_ghosts, k));
-        if (k >= 1 && k - 1 < n) {
-          kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, k - 1), t.partial[0].data(), nullptr);
-        }
-      }
-      if (t.with_ghosts.high[2] == n) {
-        kernels::apply(t.arrays, t.p, t.w.data(), Work::plane(t.local, n - 1), t.partial[0].data(), nullptr);
-      }
-      if (coupling_) {
-        t.take_direction();
-        coupling_->subtract(t.natural.data(), t.w.data());
-        kernels::dot(t.size, t.natural.data(), t.w.data(), t.partial[0].data());
-      }
-      const double pw = norm2_of(1);
-      if (!(pw > 0) || !(rz > 0)) {
-        report.reason = std::isfinite(pw) && std::isfinite(rz) ? indefinite : broken;
+      const char* trouble = gradients ? conjugate_gradient(z_scale) : conjugate_residual(z_scale);
+      if (trouble) {
+        report.reason = trouble;
         break;
       }
-      alpha = rz / pw;
-      if (!std::isfinite(alpha)) {
-        report.reason = broken;
-        break;
-      }
+      t.fresh = false;
       scaling = normalising(norm / std::sqrt(cells));
-      kernels::update(map, alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local, t.partial[0].data());
+      kernels::update(map, t.alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local,
+                      t.partial[0].data());
       rr = norm2_of(1);
       norm = std::sqrt(rr);
       ++report.iterations;
@@ -388,114 +451,6 @@ SolveReport EllipticSolver::conjugate_gradients(const double* f, double* u, doub
     }
     if (report.reason.empty() && no_drift(report.iterations, first, target) && norm <= target) continue;
     // The recurrence drifts from the truth by rounding: what counts is the residual itself.
-    const double recurrence = norm;
-    rr = start_residual(f, u, false)[0];
-    report.residual = std::sqrt(rr);
-    if (!report.reason.empty()) {
-      report.converged = report.residual <= target;
-      return report;
-    }
-    if (recurrence > target) last_true = std::numeric_limits<double>::infinity();
-  }
-}
-
-SolveReport EllipticSolver::conjugate_residuals(const double* f, double* u, double target, int most) {
-  constexpr std::size_t kept = Work::kept;
-  Work& t = *work_;
-  Multigrid& multigrid = *preconditioner_.multigrid();
-  const auto& map = multigrid.colours();
-  const auto cells = static_cast<double>(grid_->global_cells());
-  if (t.directions.empty()) {
-    t.directions.resize(kept);
-    t.images.resize(kept);
-  }
-  SolveReport report;
-  const bool from_zero =
-      max_over(grid_->comm(), std::any_of(u, u + t.count, [](double v) { return v != 0; }) ? 1.0 : 0.0) == 0;
-  double rr = start_residual(f, u, from_zero)[0];
-  const double first = std::sqrt(rr);
-  double last_true = std::numeric_limits<double>::infinity();
-  std::array<double, kept> squares{};
-  while (true) {
-    double norm = std::sqrt(rr);
-    report.residual = norm;
-    if (!std::isfinite(norm)) {
-      report.reason = "the residual is not finite";
-      return report;
-    }
-    if (norm <= target) {
-      report.converged = true;
-      return report;
-    }
-    if (report.iterations >= most) {
-      report.reason = "not converged in " + std::to_string(most) + " iterations";
-      return report;
-    }
-    if (!(norm < 0.9 * last_true)) {
-      report.reason = stagnates;
-      return report;
-    }
-    last_true = norm;
-    std::size_t have = 0, next = 0;
-    double scaling = normalising(norm / std::sqrt(cells));
-    kernels::load(map, t.r.data(), scaling, multigrid.f());
-    while (norm > target && report.iterations < most) {
-      multigrid.cycle();
-      kernels::direction(map, multigrid.u(), multigrid.scale() / scaling, 0.0, t.p, t.with_ghosts);
-      const bool fused = have == 0 && !coupling_;
-      kernels::apply(t.arrays, t.p, t.w.data(), t.local, nullptr, fused ? t.partial[0].data() : nullptr);
-      if (coupling_) {
-        t.take_direction();
-        coupling_->subtract(t.natural.data(), t.w.data());
-      }
-      if (have > 0) {
-        for (std::size_t i = 0; i < have; ++i) {
-          kernels::dot(t.size, t.w.data(), t.images[i].data(), t.partial[0].data());
-          t.sums[i].clear();
-          t.sums[i].add(t.partial[0]);
-        }
-        ExactSum::reduce(grid_->comm(), {t.sums.data(), have});
-        for (std::size_t i = 0; i < have; ++i) {
-          const double share = -t.sums[i].value() / squares[i];
-          kernels::add(t.count, share, t.images[i].data(), t.w.data());
-          for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
-            kernels::add(static_cast<std::size_t>(t.size[0]), share, t.directions[i].data() + row * t.size[0],
-                         t.p.at(row % t.size[1], row / t.size[1]));
-          }
-        }
-      }
-      if (!fused) kernels::dot(t.size, t.w.data(), t.w.data(), t.partial[0].data());
-      kernels::dot(t.size, t.w.data(), t.r.data(), t.partial[1].data());
-      const double ww = norm2_of(2);
-      const double rw = t.sums[1].value();
-      if (!(ww > 0) || !std::isfinite(rw / ww)) {
-        report.reason = broken;
-        break;
-      }
-      const double alpha = rw / ww;
-      scaling = normalising(norm / std::sqrt(cells));
-      kernels::update(map, alpha, t.p, t.w.data(), u, t.r.data(), scaling, multigrid.f(), t.local, t.partial[0].data());
-      rr = norm2_of(1);
-      norm = std::sqrt(rr);
-      ++report.iterations;
-      report_iteration(report.iterations, norm);
-      if (norm > target) {
-        squares[next] = ww;
-        t.images[next].resize(t.count);
-        t.directions[next].resize(t.count);
-        std::copy(t.w.begin(), t.w.end(), t.images[next].begin());
-        for (long row = 0; row < t.size[1] * t.size[2]; ++row) {
-          std::copy_n(t.p.at(row % t.size[1], row / t.size[1]), t.size[0], t.directions[next].data() + row * t.size[0]);
-        }
-        next = (next + 1) % kept;
-        have = std::max(have, next == 0 ? kept : next);
-      }
-      if (automatic_ && hopeless(report.iterations, first, norm, target)) {
-        report.reason = slow;
-        break;
-      }
-    }
-    if (report.reason.empty() && no_drift(report.iterations, first, target) && norm <= target) continue;
     const double recurrence = norm;
     rr = start_residual(f, u, false)[0];
     report.residual = std::sqrt(rr);
@@ -597,8 +552,7 @@ SolveReport EllipticSolver::attempt(Vec f, Vec u, double target, int most) {
   const auto own = [&](int budget) {
     const ReadAccess b(f);
     const WriteAccess x(u);
-    return symmetric() ? conjugate_gradients(b.data(), x.data(), target, budget)
-                       : conjugate_residuals(b.data(), x.data(), target, budget);
+    return iterate(b.data(), x.data(), target, budget);
   };
   const auto in_vain = [&] {
     return !report.converged && (report.reason == slow || report.reason == indefinite || report.reason == broken);
@@ -648,13 +602,8 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
     const ReadAccess b(f);
     if (stop.measure == Stop::Measure::relative || singular) {
       kernels::dot(t.size, b.data(), b.data(), t.partial[0].data());
-      t.sums[0].clear();
-      t.sums[1].clear();
-      t.sums[0].add(t.partial[0]);
-      if (singular) t.sums[1].add(std::span<const double>(b.data(), t.count));
-      ExactSum::reduce(grid_->comm(), {t.sums.data(), 2});
-      norm_f = std::sqrt(t.sums[0].value());
-      sum_f = t.sums[1].value();
+      norm_f = std::sqrt(norm2_of(1));
+      if (singular) sum_f = exact_sum_over(grid_->comm(), {b.data(), t.count});
     }
     if (empty_rows_ > 0) {
       op_->full_diagonal(t.w.data());
@@ -715,10 +664,7 @@ SolveReport EllipticSolver::solve(Vec f, Vec u, const Stop& stop) {
   }
   if (report.converged && op_->symmetric() && singular) {
     const WriteAccess x(u);
-    t.sums[0].clear();
-    t.sums[0].add(std::span<const double>(x.data(), t.count));
-    ExactSum::reduce(grid_->comm(), {t.sums.data(), 1});
-    const double mean = t.sums[0].value() / cells;
+    const double mean = exact_sum_over(grid_->comm(), {x.data(), t.count}) / cells;
     for (std::size_t c = 0; c < t.count; ++c) x[c] -= mean;
   }
   if (unit > 0) report.residual /= unit;

@@ -106,8 +106,9 @@ class EllipticSolver {
 
  private:
   struct Work;
-  SolveReport conjugate_gradients(const double* f, double* u, double target, int most);
-  SolveReport conjugate_residuals(const double* f, double* u, double target, int most);
+  SolveReport iterate(const double* f, double* u, double target, int most);
+  const char* conjugate_gradient(double z_scale);
+  const char* conjugate_residual(double z_scale);
   SolveReport library(Vec f, Vec u, double target, int most);
   SolveReport attempt(Vec f, Vec u, double target, int most);
   double row_residual(Vec f, Vec u);

@@ -38,6 +38,28 @@ inline __attribute__((always_inline)) double sum8(const vector8& v) {
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
+/// Sum of a b from one entry to another, in an order that depends on these alone.
+inline __attribute__((always_inline)) double dot_range(const double* a, const double* b, long from, long to) {
+  vector8 sum{};
+  long i = from;
+  for (; i + 8 <= to; i += 8) {
+    vector8 x, y;
+    std::memcpy(&x, a + i, sizeof x);
+    std::memcpy(&y, b + i, sizeof y);
+    sum += x * y;
+  }
+  double total = sum8(sum);
+  for (; i < to; ++i) total += a[i] * b[i];
+  return total;
+}
+
+/// even, odd = scale v, v of n entries.
+inline __attribute__((always_inline)) void split_row(const double* __restrict__ v, long n, double scale,
+                                                     float* __restrict__ even, float* __restrict__ odd) {
+  for (long m = 0; m < (n + 1) / 2; ++m) even[m] = static_cast<float>(v[2 * m] * scale);
+  for (long m = 0; m < n / 2; ++m) odd[m] = static_cast<float>(v[2 * m + 1] * scale);
+}
+
 }  // namespace
 
 SANCTUARY_CLONES void smooth(const LevelArrays& level, int colour, bool from_zero, const IndexBox& box) {
@@ -247,22 +269,8 @@ SANCTUARY_CLONES void apply(const OperatorArrays& op, const Padded& in, double* 
       const long partial = (k * n[1] + j) * per_row;
       for (long piece = 0; piece < per_row; ++piece) {
         const long from = piece * unit, to = std::min(n[0], from + unit);
-        vector8 sum_io{}, sum_oo{};
-        long i = from;
-        for (; i + 8 <= to; i += 8) {
-          vector8 x, y;
-          std::memcpy(&x, c + i, sizeof x);
-          std::memcpy(&y, o + i, sizeof y);
-          sum_io += x * y;
-          sum_oo += y * y;
-        }
-        double io = sum8(sum_io), oo = sum8(sum_oo);
-        for (; i < to; ++i) {
-          io += c[i] * o[i];
-          oo += o[i] * o[i];
-        }
-        if (in_out) in_out[partial + piece] = io;
-        if (out_out) out_out[partial + piece] = oo;
+        if (in_out) in_out[partial + piece] = dot_range(c, o, from, to);
+        if (out_out) out_out[partial + piece] = dot_range(o, o, from, to);
       }
     }
   }
@@ -392,8 +400,7 @@ SANCTUARY_CLONES void update(const ColourLayout& at, double alpha, const Padded&
         }
         rr[partial + piece] = total;
       }
-      for (long m = 0; m < (n[0] + 1) / 2; ++m) even[m] = static_cast<float>(v[2 * m] * f_scale);
-      for (long m = 0; m < n[0] / 2; ++m) odd[m] = static_cast<float>(v[2 * m + 1] * f_scale);
+      split_row(v, n[0], f_scale, even, odd);
     }
   }
 }
@@ -437,8 +444,7 @@ SANCTUARY_CLONES void load(const ColourLayout& at, const double* r, double scale
       float* __restrict__ even = f[first] + q;
       float* __restrict__ odd = f[1 - first] + q;
       const double* __restrict__ v = r + (k * n[1] + j) * n[0];
-      for (long m = 0; m < (n[0] + 1) / 2; ++m) even[m] = static_cast<float>(v[2 * m] * scale);
-      for (long m = 0; m < n[0] / 2; ++m) odd[m] = static_cast<float>(v[2 * m + 1] * scale);
+      split_row(v, n[0], scale, even, odd);
     }
   }
 }
@@ -465,21 +471,9 @@ SANCTUARY_CLONES void store(const ColourLayout& at, float* const (&u)[2], double
 SANCTUARY_CLONES void dot(const std::array<long, 3>& size, const double* a, const double* b, double* ab) {
   const long per_row = units(size[0]);
   for (long row = 0; row < size[1] * size[2]; ++row) {
-    const double* x = a + row * size[0];
-    const double* y = b + row * size[0];
     for (long piece = 0; piece < per_row; ++piece) {
       const long from = piece * unit, to = std::min(size[0], from + unit);
-      vector8 sum{};
-      long i = from;
-      for (; i + 8 <= to; i += 8) {
-        vector8 v, w;
-        std::memcpy(&v, x + i, sizeof v);
-        std::memcpy(&w, y + i, sizeof w);
-        sum += v * w;
-      }
-      double total = sum8(sum);
-      for (; i < to; ++i) total += x[i] * y[i];
-      ab[row * per_row + piece] = total;
+      ab[row * per_row + piece] = dot_range(a + row * size[0], b + row * size[0], from, to);
     }
   }
 }
