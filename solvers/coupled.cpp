@@ -23,22 +23,15 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
     petsc(KSPGetPC(network_ksp_.get(), &pc));
     petsc(PCSetType(pc, PCLU));
     // PETSc takes pivots below an absolute bound for zero; ours are small in SI.
-    for (const char* where : {"network_", "network_redundant_"}) {
+    for (const char* where : {"network_", "network_telescope_"}) {
       default_option("-" + prefix + where + "pc_factor_zeropivot", "1e-200");
     }
-    // A small network is factorised on every rank alike: one exchange per solve in place of many, and the same digits.
-    constexpr double small = 2e5;
-    const bool alone = size_of(grid.comm()) == 1;
-    if (!alone && sum_over(grid.comm(), static_cast<double>(network_unknowns)) <= small) {
-      petsc(PCSetType(pc, PCREDUNDANT));
-    } else if (!alone) {
-#if defined(PETSC_HAVE_MUMPS)
-      petsc(PCFactorSetMatSolverType(pc, MATSOLVERMUMPS));
-#elif defined(PETSC_HAVE_SUPERLU_DIST)
-      petsc(PCFactorSetMatSolverType(pc, MATSOLVERSUPERLU_DIST));
-#else
-      petsc(PCSetType(pc, PCREDUNDANT));
-#endif
+    // Factorised on one rank: one exchange per solve in place of many.
+    if (size_of(grid.comm()) > 1) {
+      petsc(PCSetType(pc, PCTELESCOPE));
+      petsc(PCTelescopeSetReductionFactor(pc, size_of(grid.comm())));
+      default_option("-" + prefix + "network_telescope_ksp_type", "preonly");
+      default_option("-" + prefix + "network_telescope_pc_type", "lu");
     }
     petsc(KSPSetFromOptions(network_ksp_.get()));
   }

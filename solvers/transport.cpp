@@ -277,7 +277,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     const double entering = inlet(stage.time);
     const ReadAccess first(s.network_first_.get()), old(network_values_.get());
     const WriteAccess rhs(s.network_rhs_.get());
-    const std::size_t nodes = s.embedded_->nodes().size();
+    const std::size_t nodes = s.embedded_->nodes();
     for (std::size_t n = 0; n < nodes; ++n) rhs[n] = node_inflow_[n] * entering;
     for (std::size_t p = 0; p < pieces_.size(); ++p) {
       const std::size_t i = nodes + p;
@@ -752,7 +752,7 @@ double TransportSolver::amount_in_network() const {
   if (!setup_->embedded_) return 0;
   double sum = 0;
   const ReadAccess n(network_values_.get());
-  const std::size_t nodes = setup_->embedded_->nodes().size();
+  const std::size_t nodes = setup_->embedded_->nodes();
   for (std::size_t p = 0; p < pieces_.size(); ++p) sum += pieces_[p].volume * n[nodes + p];
   return sum_over(grid_->comm(), sum);
 }

@@ -51,19 +51,18 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
   const auto add = [](Mat m, PetscInt row, PetscInt column, double value) {
     petsc(MatSetValue(m, row, column, value, ADD_VALUES));
   };
-  for (std::size_t i = 0; i < net.nodes().size(); ++i) {
-    const PetscInt row = net.node_row(net.nodes()[i], true);
+  for (std::size_t i = 0; i < net.nodes(); ++i) {
+    const PetscInt row = net.node_row(static_cast<long>(i), true);
     add(n_.get(), row, row, node_outflow[i]);
   }
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const PieceCoefficients& piece = pieces[i];
-    const long id = net.pieces()[i];
-    const PetscInt row = net.piece_row(id);
+    const PetscInt row = net.piece_row(i);
     const PetscInt cell = net.grid().row(net.piece_cell()[i]);
     double own = piece.volume * storage_rate + piece.to_tissue * (1 - piece.weight);
     for (int end = 0; end < 2; ++end) {
       const auto e = static_cast<std::size_t>(end);
-      const PetscInt node = net.node_row(net.network().piece_nodes[static_cast<std::size_t>(id)][e], true);
+      const PetscInt node = net.node_row(net.network().piece_nodes[i][e], true);
       own += piece.leave[e] + piece.diffusion;
       double from_node = piece.enter[e] + piece.diffusion;
       add(n_.get(), node, node, piece.enter[e] + piece.diffusion);

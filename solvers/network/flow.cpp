@@ -6,7 +6,9 @@
 #include <numbers>
 #include <numeric>
 
+#include "base/comm.hpp"
 #include "base/error.hpp"
+#include "solvers/network/parts.hpp"
 
 namespace sanctuary {
 namespace {
@@ -20,15 +22,25 @@ constexpr std::size_t depth = 8;  // iterations that Anderson's acceleration rem
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
-/// Factors that best combine `columns` into `target`: normal equations with a touch of regularisation.
-std::vector<double> least_squares(const std::deque<std::vector<double>>& columns, const std::vector<double>& target) {
+/// Factors that best combine `columns` into `target` over all ranks: normal equations with a touch of regularisation.
+/// The first `own` entries count. Collective.
+std::vector<double> least_squares(MPI_Comm comm, std::size_t own, const std::deque<std::vector<double>>& columns,
+                                  const std::vector<double>& target) {
   const std::size_t m = columns.size();
-  std::vector<double> a(m * m), b(m);
+  if (m == 0) return {};
+  const auto product = [own](const std::vector<double>& x, const std::vector<double>& y) {
+    return std::inner_product(x.begin(), x.begin() + static_cast<long>(own), y.begin(), 0.0);
+  };
+  std::vector<double> a(m * m), b(m), sums;
   for (std::size_t i = 0; i < m; ++i) {
-    b[i] = std::inner_product(columns[i].begin(), columns[i].end(), target.begin(), 0.0);
-    for (std::size_t j = 0; j <= i; ++j) {
-      a[i * m + j] = a[j * m + i] = std::inner_product(columns[i].begin(), columns[i].end(), columns[j].begin(), 0.0);
-    }
+    sums.push_back(product(columns[i], target));
+    for (std::size_t j = 0; j <= i; ++j) sums.push_back(product(columns[i], columns[j]));
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, comm);
+  auto next = sums.begin();
+  for (std::size_t i = 0; i < m; ++i) {
+    b[i] = *next++;
+    for (std::size_t j = 0; j <= i; ++j) a[i * m + j] = a[j * m + i] = *next++;
   }
   for (std::size_t i = 0; i < m; ++i) a[i * m + i] = a[i * m + i] * (1 + 1e-10) + 1e-300;
   for (std::size_t i = 0; i < m; ++i) {  // Gaussian elimination: the matrix is positive definite
@@ -45,154 +57,183 @@ std::vector<double> least_squares(const std::deque<std::vector<double>>& columns
   return b;
 }
 
+double largest_of(const std::vector<double>& values, MPI_Comm comm) {
+  double largest = 0;
+  for (const double q : values) largest = std::max(largest, std::abs(q));
+  return max_over(comm, largest);
+}
+
+/// Carries values of pieces that several ranks hold from the rank that knows them to the others, round by round.
+class Relay {
+ public:
+  /// `width` values per piece.
+  Relay(const CutNetwork& network, std::size_t width) : network_(&network), width_(width) {
+    for (std::size_t i = 0; i < network.shared.size(); ++i) {
+      for (std::size_t k = 0; k < network.shared[i].pieces.size(); ++k)
+        places_.push_back({network.shared[i].pieces[k], i, k});
+      out_.emplace_back(width * network.shared[i].pieces.size(), std::nan(""));
+      in_.emplace_back(out_.back().size());
+    }
+    std::sort(places_.begin(), places_.end(), [](const Place& a, const Place& b) { return a.piece < b.piece; });
+  }
+  /// Values of a piece for the ranks that hold it, too.
+  void put(std::size_t piece, std::initializer_list<double> values) {
+    auto place = std::lower_bound(places_.begin(), places_.end(), static_cast<long>(piece),
+                                  [](const Place& a, long p) { return a.piece < p; });
+    for (; place != places_.end() && at(place->piece) == piece; ++place) {
+      std::copy(values.begin(), values.end(), out_[place->list].begin() + static_cast<long>(width_ * place->number));
+      news_ = 1;
+    }
+  }
+  /// One round: false when no rank had news. `take(piece, values)` is called for what arrived. Collective.
+  template <class Take>
+  bool round(Take take) {
+    if (size_of(network_->comm) == 1) return false;
+    int news = news_;
+    MPI_Allreduce(MPI_IN_PLACE, &news, 1, MPI_INT, MPI_MAX, network_->comm);
+    if (news == 0) return false;
+    news_ = 0;
+    constexpr int tag = 79;
+    std::vector<MPI_Request> requests;
+    for (std::size_t i = 0; i < out_.size(); ++i) {
+      MPI_Irecv(in_[i].data(), static_cast<int>(in_[i].size()), MPI_DOUBLE, network_->shared[i].rank, tag,
+                network_->comm, &requests.emplace_back());
+      MPI_Isend(out_[i].data(), static_cast<int>(out_[i].size()), MPI_DOUBLE, network_->shared[i].rank, tag,
+                network_->comm, &requests.emplace_back());
+    }
+    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+    for (std::size_t i = 0; i < in_.size(); ++i) {
+      std::fill(out_[i].begin(), out_[i].end(), std::nan(""));
+      for (std::size_t k = 0; k < network_->shared[i].pieces.size(); ++k) {
+        const double* values = in_[i].data() + width_ * k;
+        if (!std::isnan(values[0])) take(at(network_->shared[i].pieces[k]), values);
+      }
+    }
+    return true;
+  }
+
+ private:
+  struct Place {
+    long piece;
+    std::size_t list, number;
+  };
+  const CutNetwork* network_;
+  std::size_t width_;
+  std::vector<Place> places_;
+  std::vector<std::vector<double>> out_, in_;
+  int news_ = 0;
+};
+
 }  // namespace
 
 std::vector<double> BloodFlow::red_cells_arriving(const CutNetwork& network) const {
-  std::vector<double> net(network.nodes(), 0.0);
+  std::vector<double> net(network.own_nodes, 0.0);
   for (std::size_t p = 0; p < network.pieces(); ++p) {
     const auto [first, second] = network.piece_nodes[p];
     const double forward = flow[p] >= 0 ? red_cells[p] : -red_cells[p];
-    net[at(first)] -= forward;
-    net[at(second)] += forward;
+    if (at(first) < net.size()) net[at(first)] -= forward;
+    if (at(second) < net.size()) net[at(second)] += forward;
   }
   return net;
 }
 
 FlowSolver::FlowSolver(const CutNetwork& network, std::vector<double> radius, BloodLaws laws)
-    : network_(&network), radius_(std::move(radius)), laws_(std::move(laws)) {
-  const std::size_t nodes = network.nodes(), pieces = network.pieces();
-  offset_.assign(nodes + 1, 0);
+    : network_(&network),
+      radius_(std::move(radius)),
+      laws_(std::move(laws)),
+      laplacian_(std::make_unique<NetworkLaplacian>(network, "flow_")) {
+  const std::size_t own = network.own_nodes;
+  offset_.assign(own + 1, 0);
   for (const auto& ends : network.piece_nodes) {
-    ++offset_[at(ends[0]) + 1];
-    ++offset_[at(ends[1]) + 1];
+    for (const long n : ends) {
+      if (at(n) < own) ++offset_[at(n) + 1];
+    }
   }
   std::partial_sum(offset_.begin(), offset_.end(), offset_.begin());
-  piece_.resize(2 * pieces);
+  piece_.resize(at(offset_.back()));
   std::vector<long> next(offset_.begin(), offset_.end() - 1);
-  for (std::size_t p = 0; p < pieces; ++p) {
-    for (const long n : network.piece_nodes[p]) piece_[at(next[at(n)]++)] = static_cast<long>(p);
+  for (std::size_t p = 0; p < network.pieces(); ++p) {
+    for (const long n : network.piece_nodes[p]) {
+      if (at(n) < own) piece_[at(next[at(n)]++)] = static_cast<long>(p);
+    }
   }
-
-  fixed_.assign(nodes, 0);
-  bool any = false;
-  for (std::size_t n = 0; n < nodes; ++n) {
-    fixed_[n] = network.boundary[n] == BoundaryKind::pressure;
-    any = any || fixed_[n];
-  }
-  if (!any) {
+  double any = 0;
+  for (std::size_t n = 0; n < own; ++n) any = std::max(any, network.boundary[n] == BoundaryKind::pressure ? 1.0 : 0.0);
+  if (max_over(network.comm, any) == 0) {
     throw InputError(
         "the network has no node with a given pressure, so the level of pressure is open: give at least one boundary "
         "node a pressure, or set network.reference_pressure");
   }
-  std::vector<char> seen(nodes, 0);
-  std::vector<long> part;
-  for (std::size_t first = 0; first < nodes; ++first) {
-    if (seen[first]) continue;
-    part.assign(1, static_cast<long>(first));
-    seen[first] = 1;
-    bool has_pressure = false, has_flow = false;
-    for (std::size_t head = 0; head < part.size(); ++head) {
-      const std::size_t n = at(part[head]);
-      has_pressure = has_pressure || network.boundary[n] == BoundaryKind::pressure;
-      has_flow = has_flow || (network.boundary[n] == BoundaryKind::flow && network.boundary_value[n] != 0);
-      for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
-        const auto& ends = network.piece_nodes[at(piece_[at(e)])];
-        const long other = ends[0] == static_cast<long>(n) ? ends[1] : ends[0];
-        if (!seen[at(other)]) {
-          seen[at(other)] = 1;
-          part.push_back(other);
-        }
-      }
-    }
-    if (has_flow && !has_pressure) {
-      throw InputError(
-          "a connected part of the network (" + std::to_string(part.size()) +
-          " nodes) has boundary flows but no boundary pressure: give one of its boundary nodes a pressure");
-    }
-    if (!has_pressure) fixed_[first] = 1;  // an unperfused part: its level is arbitrary and its flow zero
-  }
+  find_parts(true);
+}
 
-  petsc(MatCreateSeqAIJ(PETSC_COMM_SELF, static_cast<PetscInt>(nodes), static_cast<PetscInt>(nodes), 12, nullptr,
-                        matrix_.out()));
-  petsc(MatSetOption(matrix_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  petsc(MatSetOption(matrix_.get(), MAT_SPD, PETSC_TRUE));
-  petsc(KSPCreate(PETSC_COMM_SELF, ksp_.out()));
-  petsc(KSPSetOptionsPrefix(ksp_.get(), "flow_"));
-  petsc(KSPSetType(ksp_.get(), KSPPREONLY));
-  PC pc = nullptr;
-  petsc(KSPGetPC(ksp_.get(), &pc));
-  petsc(PCSetType(pc, PCCHOLESKY));
-  petsc(KSPSetFromOptions(ksp_.get()));
+void FlowSolver::set_radius(std::vector<double> radius) {
+  bool same = true;
+  for (std::size_t p = 0; p < radius.size(); ++p) same = same && (radius[p] > 0) == (radius_[p] > 0);
+  radius_ = std::move(radius);
+  if (min_over(network_->comm, same ? 1 : 0) == 0) find_parts(false);
+}
+
+void FlowSolver::find_parts(bool strict) {
+  const CutNetwork& net = *network_;
+  std::vector<char> open(net.pieces());
+  for (std::size_t p = 0; p < open.size(); ++p) open[p] = radius_[p] > 0;
+  const NetworkParts parts(net, open);
+  std::vector<long> no_pressure(net.nodes()), no_flow(net.nodes());
+  fixed_.assign(net.nodes(), 0);
+  for (std::size_t n = 0; n < net.nodes(); ++n) {
+    fixed_[n] = net.boundary[n] == BoundaryKind::pressure;
+    no_pressure[n] = fixed_[n] ? 0 : 1;
+    no_flow[n] = net.boundary[n] == BoundaryKind::flow && net.boundary_value[n] != 0 ? 0 : 1;
+  }
+  parts.lowest(no_pressure);
+  parts.lowest(no_flow);
+  cut_off_.assign(net.nodes(), 0);
+  long cut_off = 0;
+  for (std::size_t n = 0; n < net.nodes(); ++n) {
+    if (no_pressure[n] == 0) continue;
+    const bool first = net.node_number[n] == parts.label()[n];
+    cut_off_[n] = 1;
+    fixed_[n] = first;  // an unperfused part: its level is arbitrary and its flow zero
+    if (first && n < net.own_nodes && no_flow[n] == 0) ++cut_off;
+  }
+  cut_off_parts_ = count_over(net.comm, cut_off);
+  if (strict && cut_off_parts_ > 0) {
+    throw InputError(
+        std::to_string(cut_off_parts_) + (cut_off_parts_ == 1 ? " connected part" : " connected parts") +
+        " of the network with boundary flows but no boundary pressure: give one boundary node of each a pressure");
+  }
 }
 
 std::vector<double> FlowSolver::conductance(const std::vector<double>& haematocrit) const {
-  std::vector<double> result(radius_.size());
+  std::vector<double> result(radius_.size(), 0.0);
   for (std::size_t p = 0; p < result.size(); ++p) {
+    if (radius_[p] <= 0) continue;
     const double viscosity = laws_.viscosity(2 * radius_[p], haematocrit[p]);
     result[p] = std::numbers::pi * std::pow(radius_[p], 4) / (8 * viscosity * network_->piece_length[p]);
+    if (!factor_.empty()) result[p] *= factor_[p];
   }
   return result;
 }
 
 void FlowSolver::solve_pressure(const std::vector<double>& conductance, BloodFlow& state) const {
-  const std::size_t nodes = network_->nodes();
-  const double unit = *std::max_element(conductance.begin(), conductance.end());
-  std::vector<double> rhs(nodes, 0.0);
-  Mat a = matrix_.get();
-  petsc(MatZeroEntries(a));
-  const auto add = [&](long row, long column, double value) {
-    petsc(MatSetValue(a, static_cast<PetscInt>(row), static_cast<PetscInt>(column), value, ADD_VALUES));
-  };
-  for (std::size_t p = 0; p < conductance.size(); ++p) {
-    const auto [i, j] = network_->piece_nodes[p];
-    const double g = conductance[p] / unit;
-    const double half = 0.5 * state.leak[p] / unit;
-    const std::array<std::array<long, 2>, 2> both{{{i, j}, {j, i}}};
-    for (const auto& [self, other] : both) {
-      if (fixed_[at(self)]) {
-        add(self, self, 0.0);
-        continue;
-      }
-      add(self, self, g);
-      rhs[at(self)] -= half;
-      if (fixed_[at(other)]) {
-        rhs[at(self)] += g * network_->boundary_value[at(other)];
-      } else {
-        add(self, other, -g);
-      }
-    }
+  const std::size_t nodes = network_->nodes(), own = network_->own_nodes;
+  std::vector<double> given(own, 0.0);
+  for (std::size_t n = 0; n < own; ++n) {
+    given[n] = given_flow(n);
+    for (long e = offset_[n]; e < offset_[n + 1]; ++e) given[n] -= 0.5 * state.leak[at(piece_[at(e)])];
   }
+  if (state.pressure.size() != nodes) state.pressure.assign(nodes, 0.0);
   for (std::size_t n = 0; n < nodes; ++n) {
-    if (fixed_[n]) {
-      add(static_cast<long>(n), static_cast<long>(n), 1.0);
-      rhs[n] = network_->boundary_value[n];
-    } else {
-      if (offset_[n] == offset_[n + 1]) add(static_cast<long>(n), static_cast<long>(n), 1.0);
-      if (network_->boundary[n] == BoundaryKind::flow) rhs[n] += network_->boundary_value[n] / unit;
-    }
+    if (fixed_[n]) state.pressure[n] = network_->boundary_value[n];
+    if (fixed_[n] && network_->boundary[n] != BoundaryKind::pressure) state.pressure[n] = 0;
   }
-  petsc(MatAssemblyBegin(a, MAT_FINAL_ASSEMBLY));
-  petsc(MatAssemblyEnd(a, MAT_FINAL_ASSEMBLY));
-  petsc(KSPSetOperators(ksp_.get(), a, a));
-  VecHandle b, x, correction;
-  petsc(MatCreateVecs(a, x.out(), b.out()));
-  petsc(VecDuplicate(x.get(), correction.out()));
-  {
-    WriteAccess values(b.get());
-    std::copy(rhs.begin(), rhs.end(), values.data());
+  laplacian_->set(conductance, std::vector<double>(own, 0.0), fixed_);
+  const SolveReport report = laplacian_->solve(given, state.pressure);
+  if (!report.converged) {
+    throw NumericsError("blood flow: the pressures of the network were not found (residual " +
+                        std::to_string(report.residual) + " of the largest flow; " + report.reason + ")");
   }
-  petsc(VecSet(x.get(), 0.0));
-  VecHandle residual;
-  petsc(VecDuplicate(b.get(), residual.out()));
-  petsc(VecCopy(b.get(), residual.get()));
-  for (int refinement = 0; refinement < 3; ++refinement) {
-    petsc(KSPSolve(ksp_.get(), residual.get(), correction.get()));
-    petsc(VecAXPY(x.get(), 1.0, correction.get()));
-    petsc(MatMult(a, x.get(), residual.get()));
-    petsc(VecAYPX(residual.get(), -1.0, b.get()));
-  }
-  ReadAccess values(x.get());
-  state.pressure.assign(values.data(), values.data() + nodes);
 }
 
 void FlowSolver::flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const {
@@ -204,137 +245,188 @@ void FlowSolver::flows_from_pressure(const std::vector<double>& conductance, Blo
     state.inflow[at(i)] += state.flow[p] + 0.5 * state.leak[p];
     state.inflow[at(j)] -= state.flow[p] - 0.5 * state.leak[p];
   }
-  for (std::size_t n = 0; n < network_->nodes(); ++n) {
-    if (network_->boundary[n] == BoundaryKind::flow) state.inflow[n] = network_->boundary_value[n];
+  for (std::size_t n = 0; n < network_->own_nodes; ++n) {
+    if (network_->boundary[n] == BoundaryKind::flow) state.inflow[n] = given_flow(n);
     if (network_->boundary[n] == BoundaryKind::none) state.inflow[n] = 0;
+  }
+  network_->node_halo.update(std::span<double>(state.inflow));
+}
+
+namespace {
+
+std::size_t upstream(const CutNetwork& network, const BloodFlow& state, std::size_t p) {
+  return at(network.piece_nodes[p][state.flow[p] >= 0 ? 0 : 1]);
+}
+std::size_t downstream(const CutNetwork& network, const BloodFlow& state, std::size_t p) {
+  return at(network.piece_nodes[p][state.flow[p] >= 0 ? 1 : 0]);
+}
+double entering(const BloodFlow& state, std::size_t p) { return std::abs(state.flow[p]) + 0.5 * state.leak[p]; }
+double leaving(const BloodFlow& state, std::size_t p) { return std::abs(state.flow[p]) - 0.5 * state.leak[p]; }
+
+}  // namespace
+
+std::vector<char> FlowSolver::passable(const BloodFlow& state, double least) const {
+  // From the outlets upstream, node by node.
+  const CutNetwork& net = *network_;
+  std::vector<char> open(net.own_nodes, 0), passes(net.pieces(), 0);
+  std::vector<std::size_t> queue;
+  const auto reach = [&](std::size_t n) {
+    if (n >= net.own_nodes || open[n]) return;
+    open[n] = 1;
+    queue.push_back(n);
+  };
+  for (std::size_t n = 0; n < net.own_nodes; ++n) {
+    if (state.inflow[n] < -least) reach(n);
+  }
+  Relay relay(net, 1);
+  do {
+    while (!queue.empty()) {
+      const std::size_t n = queue.back();
+      queue.pop_back();
+      for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
+        const std::size_t p = at(piece_[at(e)]);
+        if (downstream(net, state, p) != n || std::abs(state.flow[p]) <= least) continue;
+        if (leaving(state, p) <= half * entering(state, p)) continue;
+        passes[p] = 1;
+        reach(upstream(net, state, p));
+        relay.put(p, {1.0});
+      }
+    }
+  } while (relay.round([&](std::size_t p, const double*) {
+    passes[p] = 1;
+    reach(upstream(net, state, p));
+  }));
+  return passes;
+}
+
+void FlowSolver::enter_node(std::size_t n, const std::vector<char>& passes, BloodFlow& state) const {
+  const CutNetwork& net = *network_;
+  double red_cells = 0, plasma = 0, protein = 0, feeding = 0, width = 0, from_outside = 0;
+  if (state.inflow[n] > 0) {
+    const double stated = net.boundary_haematocrit[n];
+    red_cells = from_outside = state.inflow[n] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
+    plasma = protein = state.inflow[n] - red_cells;
+  }
+  std::vector<std::size_t> out;
+  for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
+    const std::size_t p = at(piece_[at(e)]);
+    if (downstream(net, state, p) == n) {
+      const double arrives = leaving(state, p);
+      if (arrives <= 0) continue;
+      red_cells += state.red_cells[p];
+      plasma += arrives - state.red_cells[p];
+      protein += passes[p] ? state.protein[p] : arrives;
+      feeding += arrives;
+      width += arrives * 2 * radius_[p];
+    } else if (passes[p]) {
+      out.push_back(p);
+    }
+  }
+  if (out.empty()) return;
+  state.red_inflow[n] = from_outside;
+  double blood = state.inflow[n] < 0 ? -state.inflow[n] : 0.0;
+  std::vector<double> out_flow, out_diameter;
+  for (const std::size_t p : out) {
+    out_flow.push_back(entering(state, p));
+    out_diameter.push_back(2 * radius_[p]);
+    blood += entering(state, p);
+  }
+  std::vector<double> out_haematocrit(out.size(), red_cells / blood);
+  if (out.size() > 1 && state.inflow[n] >= 0 && red_cells > 0) {
+    // Several vessels that feed one node count by their flow, so that nothing jumps where one of them comes to rest.
+    width = feeding > 0 ? width / feeding : *std::max_element(out_diameter.begin(), out_diameter.end());
+    laws_.split(red_cells / blood, width, out_flow, out_diameter, out_haematocrit);
+  }
+  // Ten times the protein holds back any filtration there is, a tenth is none; behind the bounds rounding runs away.
+  const double concentration = plasma > 0 ? std::clamp(protein / plasma, 0.1, 10.0) : 1.0;
+  for (std::size_t k = 0; k < out.size(); ++k) {
+    state.red_cells[out[k]] = out_haematocrit[k] * out_flow[k];
+    state.plasma[out[k]] = std::max(out_flow[k] - state.red_cells[out[k]], 0.0);
+    state.protein[out[k]] = concentration * state.plasma[out[k]];
   }
 }
 
 void FlowSolver::sweep(BloodFlow& state) const {
-  const std::size_t nodes = network_->nodes(), pieces = network_->pieces();
-  double largest = 0;
-  for (const double q : state.flow) largest = std::max(largest, std::abs(q));
-  const double least = negligible * largest;
-  std::vector<long> order(nodes);
-  std::iota(order.begin(), order.end(), 0L);
-  std::sort(order.begin(), order.end(), [&](long a, long b) {
-    if (state.pressure[at(a)] != state.pressure[at(b)]) return state.pressure[at(a)] > state.pressure[at(b)];
-    return a < b;
-  });
-  const auto upstream = [&](std::size_t p) { return network_->piece_nodes[p][state.flow[p] >= 0 ? 0 : 1]; };
-  const auto downstream = [&](std::size_t p) { return network_->piece_nodes[p][state.flow[p] >= 0 ? 1 : 0]; };
-  const auto entering = [&](std::size_t p) { return std::abs(state.flow[p]) + 0.5 * state.leak[p]; };
-  const auto leaving = [&](std::size_t p) { return std::abs(state.flow[p]) - 0.5 * state.leak[p]; };
-
+  const CutNetwork& net = *network_;
+  const double least = negligible * largest_of(state.flow, net.comm);
   // Red cells enter only what leads on to an outlet: what ends in the tissue takes plasma alone.
-  std::vector<char> open(nodes, 0), passable(pieces, 0);
-  for (auto it = order.rbegin(); it != order.rend(); ++it) {
-    const std::size_t n = at(*it);
-    open[n] = state.inflow[n] < -least;
-    for (long e = offset_[n]; e < offset_[n + 1] && !open[n]; ++e) {
-      const std::size_t p = at(piece_[at(e)]);
-      if (upstream(p) == *it && passable[p]) open[n] = 1;
-    }
-    if (!open[n]) continue;
-    for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
-      const std::size_t p = at(piece_[at(e)]);
-      if (downstream(p) == *it && std::abs(state.flow[p]) > least && leaving(p) > half * entering(p)) passable[p] = 1;
-    }
+  const std::vector<char> passes = passable(state, least);
+  state.red_cells.assign(net.pieces(), 0.0);
+  state.haematocrit.assign(net.pieces(), 0.0);
+  state.protein.assign(net.pieces(), 0.0);
+  state.plasma.assign(net.pieces(), 0.0);
+  state.red_inflow.assign(net.nodes(), 0.0);
+  // A node's turn comes when all that brings it red cells is known.
+  std::vector<int> waits(net.own_nodes, 0);
+  for (std::size_t p = 0; p < net.pieces(); ++p) {
+    const std::size_t n = downstream(net, state, p);
+    if (passes[p] && n < net.own_nodes) ++waits[n];
   }
-
-  state.red_cells.assign(pieces, 0.0);
-  state.haematocrit.assign(pieces, 0.0);
-  state.protein.assign(pieces, 0.0);
-  state.plasma.assign(pieces, 0.0);
-  state.red_inflow.assign(nodes, 0.0);
-  std::vector<std::size_t> out;
-  std::vector<double> out_flow, out_diameter, out_haematocrit;
-  for (const long n : order) {
-    double red_cells = 0, plasma = 0, protein = 0, feeding = 0, width = 0, from_outside = 0;
-    if (state.inflow[at(n)] > 0) {
-      const double stated = network_->boundary_haematocrit[at(n)];
-      red_cells = from_outside = state.inflow[at(n)] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
-      plasma = protein = state.inflow[at(n)] - red_cells;
-    }
-    out.clear();
-    for (long e = offset_[at(n)]; e < offset_[at(n) + 1]; ++e) {
-      const std::size_t p = at(piece_[at(e)]);
-      if (downstream(p) == n) {
-        const double arrives = leaving(p);
-        if (arrives <= 0) continue;
-        red_cells += state.red_cells[p];
-        plasma += arrives - state.red_cells[p];
-        protein += passable[p] ? state.protein[p] : arrives;
-        feeding += arrives;
-        width += arrives * 2 * radius_[p];
-      } else if (passable[p]) {
-        out.push_back(p);
+  std::vector<std::size_t> queue;
+  for (std::size_t n = net.own_nodes; n-- > 0;) {
+    if (waits[n] == 0) queue.push_back(n);
+  }
+  const auto arrive = [&](std::size_t p) {
+    const std::size_t n = downstream(net, state, p);
+    if (n < net.own_nodes && --waits[n] == 0) queue.push_back(n);
+  };
+  Relay relay(net, 3);
+  do {
+    while (!queue.empty()) {
+      const std::size_t n = queue.back();
+      queue.pop_back();
+      enter_node(n, passes, state);
+      for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
+        const std::size_t p = at(piece_[at(e)]);
+        if (!passes[p] || upstream(net, state, p) != n) continue;
+        relay.put(p, {state.red_cells[p], state.plasma[p], state.protein[p]});
+        arrive(p);
       }
     }
-    if (out.empty()) continue;
-    state.red_inflow[at(n)] = from_outside;
-    double blood = state.inflow[at(n)] < 0 ? -state.inflow[at(n)] : 0.0;
-    out_flow.clear();
-    out_diameter.clear();
-    for (const std::size_t p : out) {
-      out_flow.push_back(entering(p));
-      out_diameter.push_back(2 * radius_[p]);
-      blood += entering(p);
-    }
-    out_haematocrit.assign(out.size(), red_cells / blood);
-    if (out.size() > 1 && state.inflow[at(n)] >= 0 && red_cells > 0) {
-      // Several vessels that feed one node count by their flow, so that nothing jumps where one of them comes to rest.
-      width = feeding > 0 ? width / feeding : *std::max_element(out_diameter.begin(), out_diameter.end());
-      laws_.split(red_cells / blood, width, out_flow, out_diameter, out_haematocrit);
-    }
-    // Ten times the protein holds back any filtration there is, a tenth is none; behind the bounds rounding runs away.
-    const double concentration = plasma > 0 ? std::clamp(protein / plasma, 0.1, 10.0) : 1.0;
-    for (std::size_t k = 0; k < out.size(); ++k) {
-      state.red_cells[out[k]] = out_haematocrit[k] * out_flow[k];
-      state.haematocrit[out[k]] = state.red_cells[out[k]] / std::abs(state.flow[out[k]]);
-      state.plasma[out[k]] = std::max(out_flow[k] - state.red_cells[out[k]], 0.0);
-      state.protein[out[k]] = concentration * state.plasma[out[k]];
-    }
+  } while (relay.round([&](std::size_t p, const double* values) {
+    state.red_cells[p] = values[0];
+    state.plasma[p] = values[1];
+    state.protein[p] = values[2];
+    arrive(p);
+  }));
+  for (std::size_t p = 0; p < net.pieces(); ++p) {
+    if (passes[p]) state.haematocrit[p] = state.red_cells[p] / std::abs(state.flow[p]);
   }
+  net.node_halo.update(std::span<double>(state.red_inflow));
 }
 
 void FlowSolver::balance(BloodFlow& state) const {
-  std::vector<double> net = state.inflow;
-  double in = 0, red_in = 0, red_net = 0;
-  for (const double q : state.inflow) in += std::max(q, 0.0);
-  std::vector<double> red(network_->nodes(), 0.0);
+  const CutNetwork& net = *network_;
+  std::vector<double> left = state.inflow;
+  std::array<double, 2> in{};  // blood, red cells
+  std::array<double, 2> worst{};
   for (std::size_t p = 0; p < state.flow.size(); ++p) {
-    const auto [i, j] = network_->piece_nodes[p];
-    net[at(i)] -= state.end_flow(p, 0);
-    net[at(j)] += state.end_flow(p, 1);
-    const double signed_red = state.flow[p] >= 0 ? state.red_cells[p] : -state.red_cells[p];
-    red[at(i)] -= signed_red;
-    red[at(j)] += signed_red;
+    const auto [i, j] = net.piece_nodes[p];
+    left[at(i)] -= state.end_flow(p, 0);
+    left[at(j)] += state.end_flow(p, 1);
   }
-  state.blood_imbalance = 0;
-  for (std::size_t n = 0; n < net.size(); ++n) {
-    if (!(fixed_[n] && network_->boundary[n] == BoundaryKind::none))
-      state.blood_imbalance = std::max(state.blood_imbalance, std::abs(net[n]));
-    red_in += state.red_inflow[n];
+  const std::vector<double> red = state.red_cells_arriving(net);
+  for (std::size_t n = 0; n < net.own_nodes; ++n) {
+    in[0] += std::max(state.inflow[n], 0.0);
+    in[1] += state.red_inflow[n];
+    if (!(fixed_[n] && net.boundary[n] == BoundaryKind::none)) worst[0] = std::max(worst[0], std::abs(left[n]));
+    // What arrives at a node must leave it: through a piece or, where blood leaves, through the boundary.
+    if (state.inflow[n] >= 0) worst[1] = std::max(worst[1], std::abs(red[n] + state.red_inflow[n]));
   }
-  // What arrives at a node must leave it: through a piece or, where blood leaves, through the boundary.
-  for (std::size_t n = 0; n < net.size(); ++n) {
-    double gain = red[n];
-    gain += state.red_inflow[n];
-    if (state.inflow[n] >= 0) red_net = std::max(red_net, std::abs(gain));
-  }
-  state.blood_imbalance = in > 0 ? state.blood_imbalance / in : state.blood_imbalance;
-  state.red_cell_imbalance = red_in > 0 ? red_net / red_in : red_net;
+  MPI_Allreduce(MPI_IN_PLACE, in.data(), 2, MPI_DOUBLE, MPI_SUM, net.comm);
+  MPI_Allreduce(MPI_IN_PLACE, worst.data(), 2, MPI_DOUBLE, MPI_MAX, net.comm);
+  state.blood_imbalance = in[0] > 0 ? worst[0] / in[0] : worst[0];
+  state.red_cell_imbalance = in[1] > 0 ? worst[1] / in[1] : worst[1];
 }
 
 double FlowSolver::weighted_change(const BloodFlow& state, const std::vector<double>& haematocrit) const {
-  double largest = 0, change = 0;
-  for (const double q : state.flow) largest = std::max(largest, std::abs(q));
+  const double largest = largest_of(state.flow, network_->comm);
+  double change = 0;
   for (std::size_t p = 0; p < haematocrit.size(); ++p) {
     const double weight = largest > 0 ? std::min(1.0, std::abs(state.flow[p]) / (slow * largest)) : 0.0;
     change = std::max(change, weight * std::abs(state.haematocrit[p] - haematocrit[p]));
   }
-  return change;
+  return max_over(network_->comm, change);
 }
 
 void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) const {
@@ -396,7 +488,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
     }
     last_used = used;
     last_residual = residual;
-    const std::vector<double> mix = least_squares(residuals, residual);
+    const std::vector<double> mix = least_squares(network_->comm, network_->own_pieces, residuals, residual);
     for (std::size_t p = 0; p < pieces; ++p) {
       double next = used[p] + step * residual[p];
       for (std::size_t k = 0; k < mix.size(); ++k) next -= mix[k] * (values[k][p] + step * residuals[k][p]);

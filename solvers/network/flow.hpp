@@ -1,11 +1,12 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "solvers/network/embedding.hpp"
-#include "solvers/petsc.hpp"
+#include "solvers/network/network_laplacian.hpp"
 
 namespace sanctuary {
 
@@ -19,7 +20,8 @@ struct BloodLaws {
   double inlet_haematocrit = 0.45;  ///< where a boundary node states none
 };
 
-/// Blood flow on a CutNetwork. Flows are positive from the first to the second node of a piece.
+/// Blood flow on a CutNetwork: values of its local nodes and pieces, copies included. Flows are positive from the first
+/// to the second node of a piece.
 struct BloodFlow {
   std::vector<double> pressure;     ///< of each node [Pa]
   std::vector<double> flow;         ///< at the middle of each piece [m^3/s]
@@ -39,7 +41,7 @@ struct BloodFlow {
   double change = 0;              ///< largest change of a haematocrit in the last iteration (weighted_change)
   double blood_imbalance = 0;     ///< largest imbalance at a node over the boundary inflow
   double red_cell_imbalance = 0;  ///< boundary red cells in minus out, over in
-  /// Red cells that the pieces bring to each node less those they take from it [m^3/s].
+  /// Red cells that the pieces bring to each own node less those they take from it [m^3/s].
   [[nodiscard]] std::vector<double> red_cells_arriving(const CutNetwork& network) const;
   /// Flow at the first (0) and the second (1) end of a piece, positive from first to second.
   [[nodiscard]] double end_flow(std::size_t piece, int end) const {
@@ -48,19 +50,26 @@ struct BloodFlow {
 };
 
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). The
-/// whole network is held on each rank and solved alike on all; not collective.
+/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). Each
+/// rank works on its part of the network; the sweep crosses from rank to rank in flow order, so that its result does
+/// not depend on how the network is dealt out. All functions but the queries are collective.
 class FlowSolver {
  public:
-  /// `radius` of each piece [m]. Throws InputError when a connected part has flow boundaries but no pressure boundary
-  /// to fix its level, or when no boundary pressure is given at all.
+  /// `radius` of each local piece [m]; 0: closed. Throws InputError when a connected part has flow boundaries but no
+  /// pressure boundary to fix its level, or when no boundary pressure is given at all. Borrows the network.
   FlowSolver(const CutNetwork& network, std::vector<double> radius, BloodLaws laws);
+
+  /// Takes other radii (vessels compressed, collapsed or reopened). Parts that closed vessels cut off from every
+  /// pressure carry no flow: flows given at their boundaries are left out.
+  void set_radius(std::vector<double> radius);
+  /// Factors of the conductance of each local piece (vasomotion); empty: none. Not collective.
+  void set_conductance_factor(std::vector<double> factor) { factor_ = std::move(factor); }
 
   /// Steady flow at given leaks (zero, or what the tissue takes from each piece), starting from the haematocrits in
   /// `state` (empty: the inlet haematocrit). Not converged within `max_iterations`: the state says so, and is the one
   /// nearest to steady: its flows, leaks and red cells balance all the same.
   void solve(BloodFlow& state, double tolerance = 2e-9, int max_iterations = 300) const;
-  /// Poiseuille conductance of each piece [m^3/(Pa s)].
+  /// Poiseuille conductance of each local piece [m^3/(Pa s)]. Not collective.
   [[nodiscard]] std::vector<double> conductance(const std::vector<double>& haematocrit) const;
   /// Flows and boundary inflow from pressures, leaks and conductances.
   void flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
@@ -74,19 +83,30 @@ class FlowSolver {
   [[nodiscard]] const CutNetwork& network() const { return *network_; }
   [[nodiscard]] const std::vector<double>& radius() const { return radius_; }
   [[nodiscard]] const BloodLaws& laws() const { return laws_; }
-  /// True for nodes whose pressure is given: a pressure boundary, or one node of a part without any boundary.
+  /// True for local nodes whose pressure is given: a pressure boundary, or one node of a part without any.
   [[nodiscard]] const std::vector<char>& fixed() const { return fixed_; }
+  /// Flow given at each own node by the boundary (0 where it is cut off) [m^3/s].
+  [[nodiscard]] double given_flow(std::size_t node) const {
+    return network_->boundary[node] == BoundaryKind::flow && !cut_off_[node] ? network_->boundary_value[node] : 0.0;
+  }
+  /// Parts of the network that closed vessels cut off although blood is to flow through their boundary.
+  [[nodiscard]] long cut_off_parts() const { return cut_off_parts_; }
+  /// The solver for pressures, for its counts.
+  [[nodiscard]] const NetworkLaplacian& laplacian() const { return *laplacian_; }
 
  private:
+  void find_parts(bool strict);
   void solve_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
+  [[nodiscard]] std::vector<char> passable(const BloodFlow& state, double least) const;
+  void enter_node(std::size_t node, const std::vector<char>& passes, BloodFlow& state) const;
 
   const CutNetwork* network_;
-  std::vector<double> radius_;
+  std::vector<double> radius_, factor_;
   BloodLaws laws_;
-  std::vector<char> fixed_;
-  std::vector<long> offset_, piece_;  // pieces at each node
-  mutable MatHandle matrix_;
-  mutable KspHandle ksp_;
+  std::vector<char> fixed_, cut_off_;
+  long cut_off_parts_ = 0;
+  std::vector<long> offset_, piece_;  // pieces at each own node
+  std::unique_ptr<NetworkLaplacian> laplacian_;
 };
 
 }  // namespace sanctuary

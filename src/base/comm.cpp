@@ -49,6 +49,31 @@ double reduced(MPI_Comm comm, double value, MPI_Op operation) {
   return result;
 }
 
+template <class T>
+std::vector<std::vector<T>> exchanged(MPI_Comm comm, MPI_Datatype type, const std::vector<std::vector<T>>& to) {
+  const std::size_t ranks = to.size();
+  if (ranks == 1) return to;
+  std::vector<long> sent(ranks), received(ranks);
+  for (std::size_t r = 0; r < ranks; ++r) sent[r] = static_cast<long>(to[r].size());
+  MPI_Alltoall(sent.data(), 1, MPI_LONG, received.data(), 1, MPI_LONG, comm);
+  std::vector<std::vector<T>> from(ranks);
+  std::vector<MPI_Request> requests;
+  constexpr int tag = 77;
+  // Point to point, so that no count exceeds an int only because the sum over ranks does.
+  for (std::size_t r = 0; r < ranks; ++r) {
+    from[r].resize(static_cast<std::size_t>(received[r]));
+    if (received[r] == 0) continue;
+    MPI_Irecv(from[r].data(), static_cast<int>(received[r]), type, static_cast<int>(r), tag, comm,
+              &requests.emplace_back());
+  }
+  for (std::size_t r = 0; r < ranks; ++r) {
+    if (sent[r] == 0) continue;
+    MPI_Isend(to[r].data(), static_cast<int>(sent[r]), type, static_cast<int>(r), tag, comm, &requests.emplace_back());
+  }
+  MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+  return from;
+}
+
 }  // namespace
 
 int rank_of(MPI_Comm comm) {
@@ -102,5 +127,25 @@ void broadcast(MPI_Comm comm, std::vector<long>& values) {
 double sum_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_SUM); }
 double max_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_MAX); }
 double min_over(MPI_Comm comm, double value) { return reduced(comm, value, MPI_MIN); }
+
+long count_over(MPI_Comm comm, long value) {
+  long result = 0;
+  MPI_Allreduce(&value, &result, 1, MPI_LONG, MPI_SUM, comm);
+  return result;
+}
+
+long count_before(MPI_Comm comm, long value) {
+  long result = 0;
+  MPI_Exscan(&value, &result, 1, MPI_LONG, MPI_SUM, comm);
+  return rank_of(comm) == 0 ? 0 : result;
+}
+
+std::vector<std::vector<double>> exchange_lists(MPI_Comm comm, const std::vector<std::vector<double>>& to) {
+  return exchanged(comm, MPI_DOUBLE, to);
+}
+
+std::vector<std::vector<long>> exchange_lists(MPI_Comm comm, const std::vector<std::vector<long>>& to) {
+  return exchanged(comm, MPI_LONG, to);
+}
 
 }  // namespace sanctuary

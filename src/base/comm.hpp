@@ -29,5 +29,13 @@ void broadcast(MPI_Comm comm, std::vector<long>& values);
 [[nodiscard]] double sum_over(MPI_Comm comm, double value);
 [[nodiscard]] double max_over(MPI_Comm comm, double value);
 [[nodiscard]] double min_over(MPI_Comm comm, double value);
+/// Sum of whole numbers over the ranks of `comm`, and over the ranks before the caller. Collective.
+[[nodiscard]] long count_over(MPI_Comm comm, long value);
+[[nodiscard]] long count_before(MPI_Comm comm, long value);
+
+/// Sends `to[r]` to each rank r and returns what each rank sent here, by sender. Doubles or whole numbers. Collective.
+[[nodiscard]] std::vector<std::vector<double>> exchange_lists(MPI_Comm comm,
+                                                              const std::vector<std::vector<double>>& to);
+[[nodiscard]] std::vector<std::vector<long>> exchange_lists(MPI_Comm comm, const std::vector<std::vector<long>>& to);
 
 }  // namespace sanctuary

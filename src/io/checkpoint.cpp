@@ -137,7 +137,8 @@ void write_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout
     const auto found = checkpoints_in(folder);
     const std::string state = checkpoint.state.dump();
     std::uint64_t bytes = state.size();
-    for (const auto& [name, values] : checkpoint.arrays) bytes += 1024 + sizeof(double) * values.size();
+    for (const auto* arrays : {&checkpoint.arrays, &checkpoint.root_arrays})
+      for (const auto& [name, values] : *arrays) bytes += 1024 + sizeof(double) * values.size();
     bytes += checkpoint.fields.size() *
              (1024 + sizeof(double) * static_cast<std::uint64_t>(grid.cells[0] * grid.cells[1] * grid.cells[2]));
     const long index = found.empty() ? 0 : found.back().first + 1;
@@ -150,8 +151,11 @@ void write_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout
     file->write("/state", state);
     file->group("/fields");
     file->group("/arrays");
+    file->group("/root_arrays");
     for (const auto& [name, values] : checkpoint.arrays)
       file->write("/arrays/" + name, std::span<const double>(values), {values.size()});
+    for (const auto& [name, values] : checkpoint.root_arrays)
+      file->write("/root_arrays/" + name, std::span<const double>(values), {values.size()});
     for (const auto& field : checkpoint.fields) file->create("/fields/" + field.name, Stored::float64, zyx(grid.cells));
   });
   for (const auto& field : checkpoint.fields)
@@ -192,6 +196,9 @@ bool read_latest_checkpoint(MPI_Comm comm, const fs::path& directory, const Grid
       arrays[name] = file->numbers("/arrays/" + name);
       names += name + "\n";
     }
+    into.root_arrays.clear();
+    for (const auto& name : file->datasets("/root_arrays"))
+      into.root_arrays[name] = file->numbers("/root_arrays/" + name);
   });
   names = broadcast(comm, std::move(names));
   for (std::size_t begin = 0; begin < names.size();) {

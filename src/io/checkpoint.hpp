@@ -20,11 +20,11 @@ struct CheckpointField {
 };
 
 /// All that a run needs to go on. Fields are distributed; arrays and state count on rank 0 when written and are on all
-/// ranks when read. Numbers in `state` keep their bits (JSON with shortest round trip), except NaN and infinity: those
-/// belong in arrays.
+/// ranks when read, `root_arrays` on rank 0 alone. Numbers in `state` keep their bits (JSON with shortest round trip),
+/// except NaN and infinity: those belong in arrays.
 struct Checkpoint {
   std::vector<CheckpointField> fields = {};
-  std::map<std::string, std::vector<double>> arrays = {};
+  std::map<std::string, std::vector<double>> arrays = {}, root_arrays = {};
   nlohmann::json state = nlohmann::json::object();
   std::string deck_hash = {};  ///< of the resolved deck; read_latest_checkpoint compares unless empty
 };

@@ -46,10 +46,7 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
   const Stopwatch watch(*this, "network set-up");
   load_network();
   if (settings_.network_source != "none") {
-    cut_ = cut_at_faces(graph_, settings_.grid);
     embedded_ = std::make_unique<EmbeddedNetwork>(grid_, cut_);
-    std::vector<double> radius(cut_.pieces());
-    for (std::size_t p = 0; p < radius.size(); ++p) radius[p] = graph_.radius[at(cut_.piece_segment[p])];
     BloodLaws laws;
     laws.viscosity = [rheology = settings_.rheology](double diameter, double haematocrit) {
       // Filtration can thicken blood that all but stands beyond what the law knows.
@@ -60,7 +57,7 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
       split_red_cells(split, inflow, diameter, flow, widths, out);
     };
     laws.inlet_haematocrit = settings_.inlet_haematocrit;
-    flow_ = std::make_unique<FlowSolver>(cut_, std::move(radius), std::move(laws));
+    flow_ = std::make_unique<FlowSolver>(cut_, cut_.piece_radii(), std::move(laws));
   }
   set_up_tissue();
 }
@@ -69,37 +66,36 @@ Patient::~Patient() = default;
 
 void Patient::load_network() {
   if (settings_.network_source == "none") return;
-  if (settings_.network_source == "generate") {
-    together(comm_, [&] { graph_ = generate_network(settings_.generator); });
-  } else {
-    graph_ = read_network(comm_, settings_.network_file, settings_.network_options, &notes_);
-  }
-  together(comm_, [&] {
+  VesselGraph graph;  // whole on rank 0, which mends it, and then dealt out
+  on_root(comm_, [&] {
+    graph = settings_.network_source == "generate"
+                ? generate_network(settings_.generator)
+                : read_network(settings_.network_file, settings_.network_options, &notes_);
     const std::string name = settings_.network_source == "file" ? settings_.network_file.string() : "generated network";
     if (settings_.network_repair) {
-      auto [mended, changes] = repair(graph_);
+      auto [mended, changes] = repair(graph);
       if (changes.changed()) notes_.push_back("network repaired: " + changes.text());
-      graph_ = std::move(mended);
+      graph = std::move(mended);
     }
     // Each connected part needs one node that fixes the level of pressure.
-    const std::vector<long> part = connected_pieces(graph_);
+    const std::vector<long> part = connected_pieces(graph);
     std::map<long, long> outlet;  // of each part: its largest outlet, or -1 where a pressure is given
-    for (long n = 0; n < graph_.nodes(); ++n) {
-      const BoundaryKind kind = graph_.boundary[at(n)];
+    for (long n = 0; n < graph.nodes(); ++n) {
+      const BoundaryKind kind = graph.boundary[at(n)];
       if (kind == BoundaryKind::none) continue;
       auto [it, fresh] = outlet.try_emplace(part[at(n)], kind == BoundaryKind::pressure ? -1 : n);
       if (kind == BoundaryKind::pressure) it->second = -1;
-      if (!fresh && it->second >= 0 && graph_.boundary_value[at(n)] < graph_.boundary_value[at(it->second)])
+      if (!fresh && it->second >= 0 && graph.boundary_value[at(n)] < graph.boundary_value[at(it->second)])
         it->second = n;
     }
     for (const auto& [index, node] : outlet) {
       if (node < 0) continue;
-      const std::string flow = std::to_string(-graph_.boundary_value[at(node)] * nl_per_min);
-      graph_.boundary[at(node)] = BoundaryKind::pressure;
-      graph_.boundary_value[at(node)] = settings_.network_reference_pressure;
+      const std::string flow = std::to_string(-graph.boundary_value[at(node)] * nl_per_min);
+      graph.boundary[at(node)] = BoundaryKind::pressure;
+      graph.boundary_value[at(node)] = settings_.network_reference_pressure;
       notes_.push_back("part " + std::to_string(index + 1) +
                        " of the network has boundary flows alone: its largest outlet, node " +
-                       std::to_string(graph_.node_id[at(node)]) + " (" + flow +
+                       std::to_string(graph.node_id[at(node)]) + " (" + flow +
                        " nl/min in the file), takes network.reference_pressure in place of its flow");
     }
     Box box;
@@ -108,11 +104,11 @@ void Patient::load_network() {
       box.size[axis] = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
     }
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, driven = 0;
-    for (std::size_t n = 0; n < graph_.boundary.size(); ++n) {
-      if (graph_.boundary[n] == BoundaryKind::flow) driven = std::max(driven, std::abs(graph_.boundary_value[n]));
-      if (graph_.boundary[n] != BoundaryKind::pressure) continue;
-      lowest = std::min(lowest, graph_.boundary_value[n]);
-      highest = std::max(highest, graph_.boundary_value[n]);
+    for (std::size_t n = 0; n < graph.boundary.size(); ++n) {
+      if (graph.boundary[n] == BoundaryKind::flow) driven = std::max(driven, std::abs(graph.boundary_value[n]));
+      if (graph.boundary[n] != BoundaryKind::pressure) continue;
+      lowest = std::min(lowest, graph.boundary_value[n]);
+      highest = std::max(highest, graph.boundary_value[n]);
     }
     if (!(highest > lowest) && driven == 0) {
       throw InputError(name + ": no blood can flow: " +
@@ -120,13 +116,13 @@ void Patient::load_network() {
                                           : "no node has a boundary pressure or flow") +
                        "; give inlets a higher pressure than outlets");
     }
-    const Diagnosis found = diagnose(graph_, box);
-    if (graph_.segments() == 0) throw InputError(name + ": the network has no segments");
+    const Diagnosis found = diagnose(graph, box);
+    if (graph.segments() == 0) throw InputError(name + ": the network has no segments");
     if (!found.outside_nodes.empty()) {
-      const Box extent = bounding_box(graph_);
+      const Box extent = bounding_box(graph);
       std::string text = name + ": " + std::to_string(found.outside_nodes.size()) +
                          " nodes lie outside the grid (first: node " +
-                         std::to_string(graph_.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
+                         std::to_string(graph.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
       for (std::size_t axis = 0; axis < 3; ++axis) {
         text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) +
                 " to " + std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
@@ -134,10 +130,11 @@ void Patient::load_network() {
       throw InputError(text + "; set grid.origin, grid.cells and grid.spacing so that the box holds it");
     }
     if (!found.usable()) {
-      throw InputError(name + ": the network cannot be used as it is:\n" + report(found, graph_) +
+      throw InputError(name + ": the network cannot be used as it is:\n" + report(found, graph) +
                        "\nSet network.repair = on, or repair the file with `sanctuary network import --repair`");
     }
   });
+  cut_ = cut_at_faces(grid_, graph);
 }
 
 bool Patient::host_wall(int wall) const {
@@ -205,27 +202,29 @@ void Patient::set_up_tissue() {
   }
 
   if (!embedded_) return;
-  fluid_wall_.conductance.resize(cut_.pieces());
-  fluid_wall_.oncotic.resize(cut_.pieces());
-  fluid_wall_.protein_oncotic.resize(cut_.pieces());
+  fluid_wall_.conductance.resize(cut_.own_pieces);
+  fluid_wall_.oncotic.resize(cut_.own_pieces);
+  fluid_wall_.protein_oncotic.resize(cut_.own_pieces);
   double tumour_sum = 0, host_sum = 0;
-  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+  for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
     const bool in_tumour = tumour_at(cut_.piece_cell[p]);
     const std::size_t segment = at(cut_.piece_segment[p]);
-    const double surface = 2 * std::numbers::pi * graph_.radius[segment] * cut_.piece_length[p];
+    const double surface = 2 * std::numbers::pi * cut_.graph.radius[segment] * cut_.piece_length[p];
     const double conductance =
-        wall_conductivity(settings_.wall.wall, in_tumour ? graph_.maturity[segment] : 1.0) * surface;
+        wall_conductivity(settings_.wall.wall, in_tumour ? cut_.graph.maturity[segment] : 1.0) * surface;
     (in_tumour ? tumour_sum : host_sum) += conductance;
     fluid_wall_.conductance[p] = conductance;
     const FiltrationSettings& wall = in_tumour ? settings_.wall.tumour : settings_.wall.host;
     fluid_wall_.oncotic[p] = wall.oncotic_term();
     fluid_wall_.protein_oncotic[p] = wall.reflection * wall.vascular_oncotic;
   }
+  tumour_sum = sum_over(comm_, tumour_sum);
+  host_sum = sum_over(comm_, host_sum);
   if (settings_.anchor) {
     if (tumour_sum > 0) anchor_tumour_ = settings_.wall.tumour.product() * tumour_volume / tumour_sum;
     if (host_sum > 0) anchor_host_ = settings_.wall.host.product() * host_volume / host_sum;
   }
-  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+  for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
     fluid_wall_.conductance[p] *= tumour_at(cut_.piece_cell[p]) ? anchor_tumour_ : anchor_host_;
     if (!settings_.on.filtration) fluid_wall_.conductance[p] = 0;
   }
@@ -238,19 +237,21 @@ void Patient::establish_baseline() {
     fluid_ = FluidState{};
     solver.solve(fluid_tissue_, fluid_wall_, fluid_);
     if (embedded_) {
-      double largest = 0;
-      for (std::size_t p = 0; p < cut_.pieces(); ++p)
-        largest = std::max(largest,
-                           std::abs(fluid_.blood.inflow.empty()
-                                        ? 0.0
-                                        : fluid_.blood.flow[p] / (std::numbers::pi * std::pow(flow_->radius()[p], 2))));
+      double largest = 0, red_cells = 0;
+      for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
+        if (flow_->radius()[p] > 0)
+          largest =
+              std::max(largest, std::abs(fluid_.blood.flow[p]) / (std::numbers::pi * std::pow(flow_->radius()[p], 2)));
+        red_cells = std::max(red_cells, fluid_.blood.red_cells[p]);
+      }
+      largest = max_over(comm_, largest);
+      red_cells = max_over(comm_, red_cells);
       if (largest < 1e-9) {
         throw InputError(
             "no blood flows anywhere in the network (largest velocity " + std::to_string(largest * 1e6) +
             " um/s): its boundary nodes all have the same pressure; give inlets a higher pressure than outlets");
       }
-      if (*std::max_element(fluid_.blood.red_cells.begin(), fluid_.blood.red_cells.end()) <= 0 &&
-          settings_.inlet_haematocrit > 0) {
+      if (red_cells <= 0 && settings_.inlet_haematocrit > 0) {
         throw InputError("filtration takes all the blood of the network (the anchor multiplies L_p by " +
                          std::to_string(anchor_tumour_) +
                          "): the network is too sparse for it; use a denser network or set vessel_wall.anchor = off");
@@ -280,7 +281,7 @@ void Patient::solve_oxygen() {
     if (!oxygen_.cells) oxygen_.cells = grid_.vector();
     petsc(VecSet(oxygen_.cells.get(), 60 * mmhg));
     oxygen_.node_pressure.assign(cut_.nodes(), 60 * mmhg);
-    oxygen_.piece_pressure.assign(cut_.pieces(), 60 * mmhg);
+    oxygen_.piece_pressure.assign(cut_.own_pieces, 60 * mmhg);
     return;
   }
   if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
@@ -359,18 +360,16 @@ void Patient::set_up_drug() {
     const double dilution = settings_.on.intravascular_depletion ? 1.0 : 1e4;  // blood this much faster is not depleted
     const double in_blood = free_diffusivity(drug.stokes_radius, law.viscosity, law.temperature);
     const BloodFlow& blood = fluid_.blood;
-    std::vector<PieceCoefficients> pieces(embedded_->pieces().size());
+    std::vector<PieceCoefficients> pieces(embedded_->pieces());
     double surface_sum = 0, permeability_sum = 0, reflection_sum = 0;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      const std::size_t p = at(embedded_->pieces()[i]);
-      const std::size_t segment = at(cut_.piece_segment[p]);
-      const double radius = graph_.radius[segment], length = cut_.piece_length[p];
+    for (std::size_t p = 0; p < pieces.size(); ++p) {
+      const double radius = flow_->radius()[p], length = cut_.piece_length[p];
       const double surface = 2 * std::numbers::pi * radius * length;
-      const bool in_tumour = tumour_[embedded_->piece_cell()[i]] != 0;
-      const WallTransport wall = wall_of(in_tumour ? graph_.maturity[segment] : 1.0);
+      const bool in_tumour = tumour_[embedded_->piece_cell()[p]] != 0;
+      const WallTransport wall = wall_of(in_tumour ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0);
       const double permeability = wall.permeability * (in_tumour ? anchor_tumour_ : anchor_host_);
       const WallFlux flux = patlak_flux(blood.leak[p] / surface, permeability, wall.reflection);
-      PieceCoefficients& piece = pieces[i];
+      PieceCoefficients& piece = pieces[p];
       piece.to_tissue = flux.vessel * surface * drug.unbound_fraction;
       piece.from_tissue = flux.tissue * surface;
       const double cells_flow = (1 - k) * blood.red_cells[p];
@@ -394,14 +393,13 @@ void Patient::set_up_drug() {
       wall_reflection_ = sums[2] / sums[0];
     }
     const std::vector<double> red = blood.red_cells_arriving(cut_);
-    std::vector<double> inflow(embedded_->nodes().size(), 0.0), outflow(inflow);
-    for (std::size_t i = 0; i < inflow.size(); ++i) {
-      const std::size_t n = at(embedded_->nodes()[i]);
+    std::vector<double> inflow(embedded_->nodes(), 0.0), outflow(inflow);
+    for (std::size_t n = 0; n < inflow.size(); ++n) {
       const double q = blood.inflow[n];
       if (q > 0) {
-        inflow[i] = dilution * (q - (1 - k) * blood.red_inflow[n]);
+        inflow[n] = dilution * (q - (1 - k) * blood.red_inflow[n]);
       } else if (q < 0) {
-        outflow[i] = dilution * std::max(-q - (1 - k) * positive(red[n]), least_plasma * -q);
+        outflow[n] = dilution * std::max(-q - (1 - k) * positive(red[n]), least_plasma * -q);
       }
     }
     transport_->set_network(std::move(pieces), std::move(inflow), std::move(outflow));
@@ -547,17 +545,17 @@ std::vector<BalanceEntry> Patient::balance() const {
   };
   if (embedded_) {
     const BloodFlow& b = fluid_.blood;
-    double in = 0, out = 0;
-    for (const double q : b.inflow) (q > 0 ? in : out) += std::abs(q);
-    add({"blood", "network", 0, in, out + fluid_.filtration, 0, 0, 1e-9}, in);
-    double red_in = 0, red_net = 0;
-    for (const double r : b.red_inflow) red_in += r;
+    std::array<double, 4> sums{};  // blood in, out; red cells in, out
     // What leaves through an outlet is what its pieces bring.
     const std::vector<double> arriving = b.red_cells_arriving(cut_);
     for (std::size_t n = 0; n < arriving.size(); ++n) {
-      if (b.inflow[n] < 0) red_net += arriving[n];
+      sums[b.inflow[n] > 0 ? 0 : 1] += std::abs(b.inflow[n]);
+      sums[2] += b.red_inflow[n];
+      if (b.inflow[n] < 0) sums[3] += arriving[n];
     }
-    all.push_back({"red cells", "network", 0, red_in, red_net, 0, b.red_cell_imbalance, 1e-9});
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 4, MPI_DOUBLE, MPI_SUM, comm_);
+    add({"blood", "network", 0, sums[0], sums[1] + fluid_.filtration, 0, 0, 1e-9}, sums[0]);
+    all.push_back({"red cells", "network", 0, sums[2], sums[3], 0, b.red_cell_imbalance, 1e-9});
   }
   all.push_back(
       {"fluid", "interstitium", 0, fluid_.filtration, fluid_.drained + fluid_.walls, 0, fluid_.imbalance, 1e-9});
@@ -606,17 +604,9 @@ GridLayout Patient::layout() const { return {settings_.grid.origin, settings_.gr
 LocalBox Patient::box() const { return {grid_.start(), grid_.size()}; }
 
 NetworkLayout Patient::network_layout() const {
-  return {graph_.position, graph_.node_id, graph_.segment, graph_.segment_id, graph_.radius, graph_.length};
-}
-
-std::vector<double> Patient::by_segment(const std::vector<double>& of_piece) const {
-  std::vector<double> sum(at(graph_.segments()), 0.0), length(sum);
-  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
-    sum[at(cut_.piece_segment[p])] += of_piece[p] * cut_.piece_length[p];
-    length[at(cut_.piece_segment[p])] += cut_.piece_length[p];
-  }
-  for (std::size_t s = 0; s < sum.size(); ++s) sum[s] = length[s] > 0 ? sum[s] / length[s] : 0.0;
-  return sum;
+  if (!embedded_) return {};
+  const VesselGraph whole = gathered_network(cut_);
+  return {whole.position, whole.node_id, whole.segment, whole.segment_id, whole.radius, whole.length};
 }
 
 void Patient::with_constants(const std::function<void(std::span<const FieldOutput>)>& use) const {
@@ -694,19 +684,19 @@ void Patient::with_output(
   std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug;
   if (embedded_) {
     const BloodFlow& blood = fluid_.blood;
-    node_pressure.assign(blood.pressure.begin(), blood.pressure.begin() + static_cast<long>(cut_.graph_nodes));
+    node_pressure = cut_.graph_node_order().gather(blood.pressure);
     for (double& p : node_pressure) p /= mmhg;
-    flow = by_segment(blood.flow);
+    flow = cut_.by_segment(blood.flow);
     for (double& q : flow) q *= nl_per_min;
-    haematocrit = by_segment(blood.haematocrit);
-    piece_po2 = by_segment(oxygen_.piece_pressure);
+    haematocrit = cut_.by_segment(blood.haematocrit);
+    piece_po2 = cut_.by_segment(oxygen_.piece_pressure);
     for (double& p : piece_po2) p /= mmhg;
     network = {{"pressure", "mmHg", true, node_pressure},
                {"flow", "nl/min", false, flow},
                {"hematocrit", "1", false, haematocrit},
                {"pO2", "mmHg", false, piece_po2}};
     if (transport_) {
-      drug = by_segment(embedded_->gather_pieces(transport_->network()));
+      drug = cut_.by_segment(embedded_->piece_values(transport_->network()));
       for (double& c : drug) c /= micromolar;
       network.push_back({settings_.drugs.front().name, "umol/L", false, drug});
     }
@@ -778,14 +768,16 @@ Patient::Findings Patient::findings() const {
   }
   if (embedded_) {
     const BloodFlow& b = fluid_.blood;
-    double length = 0, perfused = 0, inflow = 0;
-    for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+    std::array<double, 3> sums{};
+    auto& [length, perfused, inflow] = sums;
+    for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
       if (!tumour_at(cut_.piece_cell[p])) continue;
       length += cut_.piece_length[p];
-      if (std::abs(b.flow[p]) / (std::numbers::pi * std::pow(flow_->radius()[p], 2)) >= settings_.perfusion_velocity)
-        perfused += cut_.piece_length[p];
+      const double lumen = std::numbers::pi * std::pow(flow_->radius()[p], 2);
+      if (lumen > 0 && std::abs(b.flow[p]) >= settings_.perfusion_velocity * lumen) perfused += cut_.piece_length[p];
     }
-    for (const double q : b.inflow) inflow += positive(q);
+    for (std::size_t n = 0; n < cut_.own_nodes; ++n) inflow += positive(b.inflow[n]);
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 3, MPI_DOUBLE, MPI_SUM, comm_);
     o["vessel_length_density_mm_mm3"] = volume > 0 ? length / volume * 1e-6 : 0.0;
     o["perfused_fraction"] = length > 0 ? perfused / length : 0.0;
     o["blood_inflow_nl_per_min"] = inflow * nl_per_min;
@@ -918,8 +910,10 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
   const std::size_t cells = grid_.local_cells();
   const WriteAccess po2(oxygen_.cells.get());
   point.fields.push_back({"oxygen", {po2.data(), cells}});
-  point.arrays["oxygen_nodes"] = oxygen_.node_pressure;
-  point.arrays["oxygen_pieces"] = oxygen_.piece_pressure;
+  if (embedded_) {
+    point.root_arrays["oxygen_nodes"] = cut_.node_order().gather(oxygen_.node_pressure);
+    point.root_arrays["oxygen_pieces"] = cut_.piece_order().gather(oxygen_.piece_pressure);
+  }
   point.arrays["oxygen_amounts"] = {oxygen_.blood_in, oxygen_.blood_out, oxygen_.walls_in,  oxygen_.walls_out,
                                     oxygen_.supplied, oxygen_.used,      oxygen_.imbalance, survival_at_oxygen_};
   point.arrays["clock"] = {time_,
@@ -943,8 +937,9 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
   point.fields.push_back({"free_slope", {slope.data(), cells}});
   for (const DrugResponse::Named& named : response_->states()) point.fields.push_back({named.name, *named.values});
   if (embedded_) {
-    point.arrays["network_nodes"] = embedded_->gather_nodes(transport_->network(), true);
-    point.arrays["network_pieces"] = embedded_->gather_pieces(transport_->network());
+    const std::vector<double> nodes = embedded_->node_values(transport_->network());
+    point.root_arrays["network_nodes"] = cut_.node_order().gather(nodes);
+    point.root_arrays["network_pieces"] = cut_.piece_order().gather(embedded_->piece_values(transport_->network()));
   }
   const TransportLedger& l = transport_->ledger();
   point.arrays["ledger"] = {l.cells_start, l.network_start, l.blood_in, l.blood_out,  l.exchanged_in, l.exchanged_out,
@@ -956,8 +951,15 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
 }
 
 void Patient::restored(const Checkpoint& point) {
-  oxygen_.node_pressure = point.arrays.at("oxygen_nodes");
-  oxygen_.piece_pressure = point.arrays.at("oxygen_pieces");
+  const auto scattered = [&](const RootOrder& order, const char* name) {
+    return order.scatter(rank_of(comm_) == 0 ? point.root_arrays.at(name) : std::vector<double>{});
+  };
+  if (embedded_) {
+    oxygen_.node_pressure = scattered(cut_.node_order(), "oxygen_nodes");
+    oxygen_.node_pressure.resize(cut_.nodes());
+    cut_.node_halo.update(std::span<double>(oxygen_.node_pressure));
+    oxygen_.piece_pressure = scattered(cut_.piece_order(), "oxygen_pieces");
+  }
   const auto& amounts = point.arrays.at("oxygen_amounts");
   oxygen_.blood_in = amounts.at(0);
   oxygen_.blood_out = amounts.at(1);
@@ -982,7 +984,8 @@ void Patient::restored(const Checkpoint& point) {
   if (!transport_) return;
   cycling_share_ = response_->cells().cycling_share;
   if (embedded_)
-    embedded_->scatter(point.arrays.at("network_nodes"), point.arrays.at("network_pieces"), transport_->network());
+    embedded_->set_values(scattered(cut_.node_order(), "network_nodes"),
+                          scattered(cut_.piece_order(), "network_pieces"), transport_->network());
   const auto& l = point.arrays.at("ledger");
   transport_->ledger() = {l.at(0), l.at(1), l.at(2), l.at(3), l.at(4), l.at(5),
                           l.at(6), l.at(7), l.at(8), l.at(9), l.at(10)};

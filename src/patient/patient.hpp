@@ -95,13 +95,11 @@ class Patient {
   [[nodiscard]] std::vector<double> viable_density() const;
   [[nodiscard]] std::vector<double> survivals() const;
   [[nodiscard]] Sanctuary sanctuary() const;
-  [[nodiscard]] std::vector<double> by_segment(const std::vector<double>& of_piece) const;
   class Stopwatch;
 
   MPI_Comm comm_;
   PatientSettings settings_;
   Grid grid_;
-  VesselGraph graph_;
   CutNetwork cut_;
   std::unique_ptr<EmbeddedNetwork> embedded_;
   std::unique_ptr<FlowSolver> flow_;

@@ -92,27 +92,22 @@ void FluidSolver::assemble(const FluidTissue& tissue, const FluidWall& wall, con
     petsc(MatSetValue(m, row, column, value, ADD_VALUES));
   };
   const auto& fixed = flow_->fixed();
-  const double unit = *std::max_element(conductance.begin(), conductance.end());
-  for (const long n : network_->nodes()) {
-    const PetscInt row = network_->node_row(n, false);
-    add(n_.get(), row, row, fixed[at(n)] ? unit : 0.0);
-    double value = 0;
-    if (fixed[at(n)]) {
-      value = unit * cut.boundary_value[at(n)];
-    } else if (cut.boundary[at(n)] == BoundaryKind::flow) {
-      value = cut.boundary_value[at(n)];
-    }
+  const double unit =
+      max_over(grid_->comm(), conductance.empty() ? 0.0 : *std::max_element(conductance.begin(), conductance.end()));
+  for (std::size_t n = 0; n < network_->nodes(); ++n) {
+    const PetscInt row = network_->node_row(static_cast<long>(n), false);
+    add(n_.get(), row, row, fixed[n] ? unit : 0.0);
+    const double value = fixed[n] ? unit * cut.boundary_value[n] : flow_->given_flow(n);
     petsc(VecSetValue(rhs_network_.get(), row, value, ADD_VALUES));
   }
-  for (std::size_t i = 0; i < network_->pieces().size(); ++i) {
-    const long id = network_->pieces()[i];
+  for (std::size_t i = 0; i < network_->pieces(); ++i) {
     const std::size_t cell = network_->piece_cell()[i];
     const PetscInt cell_row = grid_->row(cell);
-    const double g = conductance[at(id)], w = wall.conductance[at(id)], shift = w * wall.oncotic[at(id)];
+    const double g = conductance[i], w = wall.conductance[i], shift = w * wall.oncotic[i];
     diagonal[cell] += w;
     rhs[cell] -= shift;
     for (int end = 0; end < 2; ++end) {
-      const long self = cut.piece_nodes[at(id)][at(end)], other = cut.piece_nodes[at(id)][at(1 - end)];
+      const long self = cut.piece_nodes[i][at(end)], other = cut.piece_nodes[i][at(1 - end)];
       const PetscInt row = network_->node_row(self, false), column = network_->node_row(other, false);
       if (fixed[at(self)]) {
         rhs[cell] += 0.5 * w * cut.boundary_value[at(self)];
@@ -201,17 +196,17 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     if (network_) {
       BloodFlow& blood = state.blood;
       std::vector<double> leak(network_->network().pieces(), 0.0);
-      const std::vector<double> pressure = network_->gather_nodes(nodes.get(), false);
+      const std::vector<double> pressure = network_->node_values(nodes.get());
+      const std::size_t own = network_->pieces();
       {
         const ReadAccess p(state.pressure.get());
-        for (std::size_t i = 0; i < network_->pieces().size(); ++i) {
-          const long id = network_->pieces()[i];
-          const auto [a, b] = network_->network().piece_nodes[at(id)];
-          leak[at(id)] = wall.conductance[at(id)] * (0.5 * (pressure[at(a)] + pressure[at(b)]) -
-                                                     p[network_->piece_cell()[i]] - wall.oncotic[at(id)]);
+        for (std::size_t i = 0; i < own; ++i) {
+          const auto [a, b] = network_->network().piece_nodes[i];
+          leak[i] = wall.conductance[i] *
+                    (0.5 * (pressure[at(a)] + pressure[at(b)]) - p[network_->piece_cell()[i]] - wall.oncotic[i]);
         }
       }
-      MPI_Allreduce(MPI_IN_PLACE, leak.data(), static_cast<int>(leak.size()), MPI_DOUBLE, MPI_SUM, comm);
+      network_->network().piece_halo.update(std::span<double>(leak));
       blood.leak = leak;
       blood.pressure = pressure;
       flow_->flows_from_pressure(conductance, blood);
@@ -221,7 +216,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         double total = 0, moved = 0;
         const bool whole = part >= 1;
         part = std::min(1.0, 1.6 * part);
-        for (std::size_t p = 0; p < leak.size(); ++p) {
+        for (std::size_t p = 0; p < own; ++p) {
           total += std::abs(leak[p]);
           if (given.conductance[p] <= 0) continue;
           if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p])) {
@@ -237,6 +232,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
           wall.conductance[p] = std::max(now.slope, 1e-6 * part * given.conductance[p]);
           wall.oncotic[p] = difference - target / wall.conductance[p];
         }
+        total = sum_over(comm, total);
+        moved = max_over(comm, moved);
         filtration_drift = !whole ? 1.0 : total > 0 ? moved / total : 0.0;
         if (whole && filtration_drift < 0.9 * least_drift) {
           least_drift = filtration_drift;
@@ -304,17 +301,22 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   double reference = std::abs(sum[0]) + std::abs(sum[1]) + std::abs(state.walls);
   state.plasma_inflow = 0;
   if (network_) {
-    reference = 0;
-    for (const double j : state.blood.leak) {
-      state.filtration += j;
-      state.filtration_out += std::max(j, 0.0);
+    std::array<double, 4> sums{};  // net and outward filtration, inflow of blood and of plasma
+    for (std::size_t p = 0; p < network_->pieces(); ++p) {
+      sums[0] += state.blood.leak[p];
+      sums[1] += std::max(state.blood.leak[p], 0.0);
     }
-    for (std::size_t n = 0; n < state.blood.inflow.size(); ++n) {
+    for (std::size_t n = 0; n < network_->nodes(); ++n) {
       const double q = state.blood.inflow[n];
       if (q <= 0) continue;
-      reference += q;
-      state.plasma_inflow += q - state.blood.red_inflow[n];
+      sums[2] += q;
+      sums[3] += q - state.blood.red_inflow[n];
     }
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
+    state.filtration += sums[0];
+    state.filtration_out = sums[1];
+    reference = sums[2];
+    state.plasma_inflow = sums[3];
   }
   state.imbalance = reference > 0 ? std::abs(state.filtration - state.drained - state.walls) / reference : 0.0;
 }

@@ -16,7 +16,7 @@ struct FluidTissue {
   std::vector<double> filtration, effective_pressure;
 };
 
-/// What each piece of vessel (all pieces, alike on every rank) lets through.
+/// What each own piece of vessel lets through.
 struct FluidWall {
   std::vector<double> conductance;  ///< L_p times surface [m^3/(Pa s)]
   std::vector<double> oncotic;      ///< sigma_T (pi_v - pi_i) of the blood that enters [Pa]

@@ -52,14 +52,14 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     if (walls.kind[w] == WallKind::fixed) scale = std::max(scale, walls.value[w]);
   }
   std::vector<double> inlet;
-  std::vector<Stream> node_in, node_out;  // through the boundary, all nodes
+  std::vector<Stream> node_in, node_out;  // through the boundary, of own nodes
   const CutNetwork* cut = network_ ? &network_->network() : nullptr;
   if (network_) {
-    inlet.assign(cut->nodes(), settings.inlet_pressure);
-    node_in.resize(cut->nodes());
-    node_out.resize(cut->nodes());
+    inlet.assign(cut->own_nodes, settings.inlet_pressure);
+    node_in.resize(cut->own_nodes);
+    node_out.resize(cut->own_nodes);
     const std::vector<double> red = blood.red_cells_arriving(*cut);
-    for (std::size_t n = 0; n < cut->nodes(); ++n) {
+    for (std::size_t n = 0; n < cut->own_nodes; ++n) {
       if (!std::isnan(cut->boundary_po2[n])) inlet[n] = cut->boundary_po2[n];
       const double q = blood.inflow[n];
       if (q > 0) {
@@ -70,7 +70,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       }
     }
   }
-  scale = std::max(scale, 1.0);
+  scale = max_over(comm, std::max(scale, 1.0));
 
   if (!state.cells) {
     state.cells = grid_->vector();
@@ -78,7 +78,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   }
   if (network_ && state.node_pressure.size() != cut->nodes()) {
     state.node_pressure.assign(cut->nodes(), scale);
-    state.piece_pressure.assign(cut->pieces(), scale);
+    state.piece_pressure.assign(cut->own_pieces, scale);
   }
 
   op_.reset(walls);
@@ -87,8 +87,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
             start = grid_->vector();
   op_.add_wall_source(wall_source.get());
 
-  const std::size_t owned_nodes = network_ ? network_->nodes().size() : 0;
-  const std::size_t owned_pieces = network_ ? network_->pieces().size() : 0;
+  const std::size_t owned_nodes = network_ ? network_->nodes() : 0;
+  const std::size_t owned_pieces = network_ ? network_->pieces() : 0;
   std::vector<PieceCoefficients> pieces(owned_pieces);
   std::vector<std::array<Stream, 2>> enter(owned_pieces), leave(owned_pieces);
   VecHandle net_residual, net_delta;
@@ -96,23 +96,22 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     net_residual = solver_.network_vector();
     net_delta = solver_.network_vector();
     const double spacing = std::cbrt(volume);
-    for (std::size_t i = 0; i < owned_pieces; ++i) {
-      const std::size_t p = at(network_->pieces()[i]);
+    for (std::size_t p = 0; p < owned_pieces; ++p) {
       const double radius = flow_->radius()[p], length = cut->piece_length[p];
       const double equivalent = 0.2 * spacing;
       const double grid_part = grid_resistance && equivalent > radius
                                    ? std::log(equivalent / radius) / (2 * std::numbers::pi * settings.krogh_coefficient)
                                    : 0.0;
       const double conductance = length / (intravascular_resistance(2 * radius) + grid_part);
-      PieceCoefficients& piece = pieces[i];
+      PieceCoefficients& piece = pieces[p];
       piece.to_tissue = conductance + std::max(blood.leak[p], 0.0) * law.solubility;
       piece.from_tissue = conductance + std::max(-blood.leak[p], 0.0) * law.solubility;
       set_convection(blood.end_flow(p, 0), blood.end_flow(p, 1), piece);
       piece.diffusion = settings.krogh_coefficient * std::numbers::pi * radius * radius / (0.5 * length);
       for (std::size_t e = 0; e < 2; ++e) {
         const bool feeds = blood.flow[p] >= 0 ? e == 0 : e == 1;
-        enter[i][e] = {piece.enter[e] > 0 && feeds ? blood.red_cells[p] : 0.0, piece.enter[e]};
-        leave[i][e] = {piece.leave[e] > 0 && !feeds ? blood.red_cells[p] : 0.0, piece.leave[e]};
+        enter[p][e] = {piece.enter[e] > 0 && feeds ? blood.red_cells[p] : 0.0, piece.enter[e]};
+        leave[p][e] = {piece.leave[e] > 0 && !feeds ? blood.red_cells[p] : 0.0, piece.leave[e]};
       }
     }
   }
@@ -129,20 +128,18 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       const auto add = [&](PetscInt row, double value) {
         petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
       };
-      for (std::size_t k = 0; k < owned_nodes; ++k) {
-        const std::size_t n = at(network_->nodes()[k]);
-        add(network_->node_row(network_->nodes()[k], true),
+      for (std::size_t n = 0; n < owned_nodes; ++n) {
+        add(network_->node_row(static_cast<long>(n), true),
             carried(law, node_in[n], inlet[n]) - carried(law, node_out[n], node[n]));
-        if (with_slopes) node_slope[k] = carried_slope(law, node_out[n], node[n]);
+        if (with_slopes) node_slope[n] = carried_slope(law, node_out[n], node[n]);
       }
       for (std::size_t i = 0; i < owned_pieces; ++i) {
-        const long id = network_->pieces()[i];
         PieceCoefficients& piece = pieces[i];
-        const double out = piece_value[at(id)];
+        const double out = piece_value[i];
         const double tissue = c[network_->piece_cell()[i]];
         if (with_weights && piece.upstream >= 0) {
           const auto up = static_cast<std::size_t>(piece.upstream);
-          const double in = node[at(cut->piece_nodes[at(id)][up])];
+          const double in = node[at(cut->piece_nodes[i][up])];
           const double mid = 0.5 * (in + out);
           const double slope = carried_slope(law, enter[i][up], mid);
           const double kappa = slope > 0 ? piece.to_tissue / slope : 1e6;
@@ -150,7 +147,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
         }
         double mean = out, own = 0;
         for (std::size_t e = 0; e < 2; ++e) {
-          const long node_id = cut->piece_nodes[at(id)][e];
+          const long node_id = cut->piece_nodes[i][e];
           const double value = node[at(node_id)];
           const PetscInt row = network_->node_row(node_id, true);
           const double in_flux = carried(law, enter[i][e], value) + piece.diffusion * (value - out);
@@ -166,7 +163,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
         const double exchange = piece.to_tissue * mean - piece.from_tissue * tissue;
         own -= exchange;
         cell_residual[network_->piece_cell()[i]] += exchange;
-        add(network_->piece_row(id), own);
+        add(network_->piece_row(i), own);
       }
     } else {
       petsc(VecSet(residual.get(), 0.0));
@@ -237,8 +234,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     const std::vector<double> node_start = state.node_pressure, piece_start = state.piece_pressure;
     std::vector<double> node_delta, piece_delta;
     if (network_) {
-      node_delta = network_->gather_nodes(net_delta.get(), true);
-      piece_delta = network_->gather_pieces(net_delta.get());
+      node_delta = network_->node_values(net_delta.get());
+      piece_delta = network_->piece_values(net_delta.get());
     }
     petsc(VecCopy(state.cells.get(), start.get()));
     const auto step_to = [&](double part) {
@@ -280,19 +277,17 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   {
     const ReadAccess c(state.cells.get());
     for (std::size_t i = 0; i < cells; ++i) sum[3] += volume * use_rate(use[i], settings.half_pressure, c[i]);
-    for (std::size_t k = 0; k < owned_nodes; ++k) {
-      const std::size_t n = at(network_->nodes()[k]);
+    for (std::size_t n = 0; n < owned_nodes; ++n) {
       sum[0] += carried(law, node_in[n], inlet[n]);
       sum[1] += carried(law, node_out[n], state.node_pressure[n]);
     }
-    for (std::size_t i = 0; i < owned_pieces; ++i) {
-      const std::size_t p = at(network_->pieces()[i]);
+    for (std::size_t p = 0; p < owned_pieces; ++p) {
       double mean = state.piece_pressure[p];
-      if (pieces[i].upstream >= 0) {
-        const double in = state.node_pressure[at(cut->piece_nodes[p][static_cast<std::size_t>(pieces[i].upstream)])];
-        mean = pieces[i].weight * in + (1 - pieces[i].weight) * mean;
+      if (pieces[p].upstream >= 0) {
+        const double in = state.node_pressure[at(cut->piece_nodes[p][static_cast<std::size_t>(pieces[p].upstream)])];
+        mean = pieces[p].weight * in + (1 - pieces[p].weight) * mean;
       }
-      sum[2] += pieces[i].to_tissue * mean - pieces[i].from_tissue * c[network_->piece_cell()[i]];
+      sum[2] += pieces[p].to_tissue * mean - pieces[p].from_tissue * c[network_->piece_cell()[p]];
     }
   }
   MPI_Allreduce(MPI_IN_PLACE, sum.data(), 4, MPI_DOUBLE, MPI_SUM, comm);

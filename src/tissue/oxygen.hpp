@@ -12,8 +12,8 @@ namespace sanctuary {
 /// Oxygen in tissue and blood, and what moved. Amounts are volumes of O2 per time [m^3/s].
 struct OxygenState {
   VecHandle cells;                     ///< pO2 of the cells [Pa]
-  std::vector<double> node_pressure;   ///< pO2 of the blood at each node [Pa]
-  std::vector<double> piece_pressure;  ///< at the outlet of each piece [Pa]
+  std::vector<double> node_pressure;   ///< pO2 of the blood at each local node [Pa]
+  std::vector<double> piece_pressure;  ///< at the outlet of each own piece [Pa]
   double blood_in = 0, blood_out = 0, walls_in = 0, walls_out = 0, supplied = 0, used = 0;
   double imbalance = 0;  ///< of blood plus tissue over what enters
   int newton = 0, linear = 0;

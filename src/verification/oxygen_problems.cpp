@@ -46,7 +46,7 @@ struct Supply {
 
 void solve_with(const Grid& grid, const Supply& supply, const OxygenSettings& settings, const std::vector<double>& use,
                 bool grid_resistance, OxygenState& state) {
-  const CutNetwork cut = cut_at_faces(supply.graph, grid.spec());
+  const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), supply.graph));
   const EmbeddedNetwork embedded(grid, cut);
   const FlowSolver flow(cut, std::vector<double>(cut.pieces(), supply.radius), plain_laws());
   BloodFlow blood;

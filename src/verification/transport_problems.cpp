@@ -93,10 +93,9 @@ Pieces pieces_of(const EmbeddedNetwork& embedded, const BloodFlow& flow, const s
                  const Exchange& exchange) {
   const CutNetwork& cut = embedded.network();
   Pieces result;
-  result.pieces.resize(embedded.pieces().size());
-  for (std::size_t i = 0; i < result.pieces.size(); ++i) {
-    const auto p = static_cast<std::size_t>(embedded.pieces()[i]);
-    PieceCoefficients& piece = result.pieces[i];
+  result.pieces.resize(embedded.pieces());
+  for (std::size_t p = 0; p < result.pieces.size(); ++p) {
+    PieceCoefficients& piece = result.pieces[p];
     const double section = pi * radius[p] * radius[p], length = cut.piece_length[p];
     piece.to_tissue = piece.from_tissue =
         exchange.permeability * 2 * pi * (radius[p] + exchange.wall_thickness) * length;
@@ -104,8 +103,8 @@ Pieces pieces_of(const EmbeddedNetwork& embedded, const BloodFlow& flow, const s
     piece.volume = exchange.with_volume ? section * length : 0;
     piece.diffusion = exchange.diffusivity * section / (0.5 * length);
   }
-  for (const long n : embedded.nodes()) {
-    const double q = flow.inflow[static_cast<std::size_t>(n)];
+  for (std::size_t n = 0; n < embedded.nodes(); ++n) {
+    const double q = flow.inflow[n];
     result.inflow.push_back(std::max(q, 0.0));
     result.outflow.push_back(std::max(-q, 0.0));
   }
@@ -322,7 +321,7 @@ VerificationResult transport_with_vessels(MPI_Comm comm, const Path&) {
                to = graph.add_node({side, (y + 9) * um, (z - 7) * um}, ++id);
     graph.add_segment(from, to, 5 * um, id);
   }
-  const CutNetwork cut = cut_at_faces(graph, grid.spec());
+  const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), graph));
   const EmbeddedNetwork embedded(grid, cut);
   const BloodFlow flow = prescribed(cut, pi * 25e-12 * 100e-6);
   const std::vector<double> radius(cut.pieces(), 5 * um);
@@ -375,7 +374,7 @@ VerificationResult krogh_first_order(MPI_Comm comm, const Path&) {
       const long from = graph.add_node({x, y, 0}, 2 * i), to = graph.add_node({x, y, thick}, 2 * i + 1);
       graph.add_segment(from, to, inner / around, i);
     }
-    const CutNetwork cut = cut_at_faces(graph, grid.spec());
+    const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), graph));
     const EmbeddedNetwork embedded(grid, cut);
     TransportSolver solver(grid, &embedded, "verification_");
     solver.relative_tolerance = any_error;
@@ -421,7 +420,7 @@ VerificationResult equivalent_cylinder(MPI_Comm comm, const Path&) {
     graph.add_node({0.5 * side, 0.5 * side, 0}, 1);
     graph.add_node({0.5 * side, 0.5 * side, length}, 2);
     graph.add_segment(0, 1, radius, 1);
-    const CutNetwork cut = cut_at_faces(graph, grid.spec());
+    const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), graph));
     const EmbeddedNetwork embedded(grid, cut);
     CellOperator op(grid);
     op.reset(Walls::all(WallKind::closed));
@@ -492,9 +491,8 @@ struct CapillaryBed {
   static constexpr Exchange exchange{
       .permeability = diffusivity * 1e3, .wall_thickness = 0.4 * um, .diffusivity = diffusivity};
 
-  CapillaryBed(const Grid& grid, const VesselGraph& graph, CutNetwork network)
-      : cut(std::move(network)), embedded(grid, cut) {
-    for (const long s : cut.piece_segment) radius.push_back(graph.radius[static_cast<std::size_t>(s)]);
+  CapillaryBed(const Grid& grid, const VesselGraph& graph)
+      : cut(cut_at_faces(grid, share_of_root(grid.comm(), graph))), embedded(grid, cut), radius(cut.piece_radii()) {
     Rheology rheology;
     rheology.plasma_viscosity = 1e-3;
     rheology.mean_cell_volume = 55e-18;
@@ -506,15 +504,14 @@ struct CapillaryBed {
     BloodFlow flow;
     FlowSolver(cut, radius, laws).solve(flow);
     pieces = pieces_of(embedded, flow, radius, exchange);
-    for (std::size_t i = 0; i < pieces.pieces.size(); ++i) {
-      const auto p = static_cast<std::size_t>(embedded.pieces()[i]);
+    for (std::size_t p = 0; p < pieces.pieces.size(); ++p) {
       const auto [from, to] = cut.piece_nodes[p];
       const double share =
           wall_inside(cut.node_position[static_cast<std::size_t>(from)],
                       cut.node_position[static_cast<std::size_t>(to)], radius[p] + exchange.wall_thickness);
-      pieces.pieces[i].to_tissue *= share;
-      pieces.pieces[i].from_tissue *= share;
-      set_convection(flow.flow[p], flow.flow[p], pieces.pieces[i]);
+      pieces.pieces[p].to_tissue *= share;
+      pieces.pieces[p].from_tissue *= share;
+      set_convection(flow.flow[p], flow.flow[p], pieces.pieces[p]);
     }
   }
 
@@ -541,7 +538,7 @@ std::vector<double> by_implicit_euler(const Grid& grid, const CapillaryBed& bed,
                   network_rhs = linear.network_vector();
   petsc(VecSet(cells.get(), level));
   std::vector<double> amounts;
-  const std::size_t nodes = bed.embedded.nodes().size();
+  const std::size_t nodes = bed.embedded.nodes();
   for (std::size_t row = 0; row < intervals; ++row) {
     for (int s = 0; s < steps_each; ++s) {
       petsc(VecCopy(cells.get(), rhs.get()));
@@ -623,7 +620,7 @@ VerificationResult capillary_bed(MPI_Comm comm, const Path& reference) {
   const auto of_start = [&](std::size_t) { return start; };
   const auto of_current = [&](std::size_t i) { return published[i + 1]; };
 
-  const CapillaryBed bed(grid, graph, cut_at_faces(graph, grid.spec()));
+  const CapillaryBed bed(grid, graph);
   double gap = 0;
   const std::vector<double> ours = by_transport(grid, bed, level, intervals, gap);
   result.at_most("amount left, difference / start, 3 s to 300 s", largest(ours, of_start), 0.02);

@@ -70,9 +70,9 @@ struct Piece {
 
   explicit Piece(MPI_Comm comm)
       : grid(comm, {{0, 0, 0}, {25 * um, 25 * um, 25 * um}, {14, 12, 10}}),
-        cut(cut_at_faces(graph(), grid.spec())),
+        cut(cut_at_faces(grid, share_of_root(comm, graph()))),
         embedded(grid, cut),
-        radius(radii()),
+        radius(cut.piece_radii()),
         flow(cut, radius, laws()),
         op(grid),
         transport(grid, &embedded, "solvers_mpi_test_") {
@@ -87,7 +87,7 @@ struct Piece {
       tissue.conductivity.push_back(draw(grid, c, "conductivity", 1e-15, 1e-13));
       tissue.lymph_conductance[c] = grid.centre(c)[2] > 150 * um ? 1e-7 : 0;
     }
-    for (std::size_t p = 0; p < cut.pieces(); ++p) {
+    for (std::size_t p = 0; p < cut.own_pieces; ++p) {
       wall.conductance.push_back(2e-11 * 2 * pi * radius[p] * cut.piece_length[p]);
       wall.oncotic.push_back(600);
     }
@@ -101,18 +101,17 @@ struct Piece {
     op.reset(tissue.walls);
     op.add_diffusion_and_convection(coefficient, fluid.discharge);
     transport.set_cells(std::vector<double>(cells, 0.3), op, fluid.lymph);
-    std::vector<PieceCoefficients> pieces(embedded.pieces().size());
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      const auto p = static_cast<std::size_t>(embedded.pieces()[i]);
+    std::vector<PieceCoefficients> pieces(embedded.pieces());
+    for (std::size_t p = 0; p < pieces.size(); ++p) {
       const double surface = 2 * pi * radius[p] * cut.piece_length[p];
-      pieces[i].to_tissue = 2e-6 * surface + std::max(fluid.blood.leak[p], 0.0);
-      pieces[i].from_tissue = 2e-6 * surface + std::max(-fluid.blood.leak[p], 0.0);
-      pieces[i].volume = 0.5 * surface * radius[p];
-      set_convection(fluid.blood.end_flow(p, 0), fluid.blood.end_flow(p, 1), pieces[i]);
+      pieces[p].to_tissue = 2e-6 * surface + std::max(fluid.blood.leak[p], 0.0);
+      pieces[p].from_tissue = 2e-6 * surface + std::max(-fluid.blood.leak[p], 0.0);
+      pieces[p].volume = 0.5 * surface * radius[p];
+      set_convection(fluid.blood.end_flow(p, 0), fluid.blood.end_flow(p, 1), pieces[p]);
     }
     std::vector<double> in, out;
-    for (const long n : embedded.nodes()) {
-      const double q = fluid.blood.inflow[static_cast<std::size_t>(n)];
+    for (std::size_t n = 0; n < embedded.nodes(); ++n) {
+      const double q = fluid.blood.inflow[n];
       in.push_back(std::max(q, 0.0));
       out.push_back(std::max(-q, 0.0));
     }
@@ -139,12 +138,6 @@ struct Piece {
     settings.inlets = settings.outlets = 3;
     settings.seed = 5;
     return generate_network(settings);
-  }
-  [[nodiscard]] std::vector<double> radii() const {
-    const VesselGraph g = graph();
-    std::vector<double> result;
-    for (const long s : cut.piece_segment) result.push_back(g.radius[static_cast<std::size_t>(s)]);
-    return result;
   }
   static BloodLaws laws() {
     BloodLaws result;
@@ -217,9 +210,23 @@ TEST(SolversMpi, ALinearSolveIsTheSameOnAnyNumberOfRanks) {
 TEST(SolversMpi, FlowPressureOxygenAndSoluteAreTheSameOnAnyNumberOfRanks) {
   const Piece ours(MPI_COMM_WORLD), alone(MPI_COMM_SELF);
   const auto cells = [](const Piece& p, Vec v) { return natural(p.grid, v); };
-  expect_same(ours.fluid.blood.flow, alone.fluid.blood.flow, 1e-10, "blood flow");
-  expect_same(ours.fluid.blood.leak, alone.fluid.blood.leak, 1e-9, "leak");
-  expect_same(ours.fluid.blood.haematocrit, alone.fluid.blood.haematocrit, 1e-9, "haematocrit");
+  const auto pieces = [](const Piece& p, const std::vector<double>& values) {
+    std::vector<double> all = p.cut.piece_order().gather(values);
+    broadcast(p.grid.comm(), all);
+    return all;
+  };
+  const auto nodes = [](const Piece& p, const std::vector<double>& values) {
+    std::vector<double> all = p.cut.node_order().gather(values);
+    broadcast(p.grid.comm(), all);
+    return all;
+  };
+  expect_same(pieces(ours, ours.fluid.blood.flow), pieces(alone, alone.fluid.blood.flow), 1e-10, "blood flow");
+  expect_same(pieces(ours, ours.fluid.blood.leak), pieces(alone, alone.fluid.blood.leak), 1e-9, "leak");
+  expect_same(pieces(ours, ours.fluid.blood.haematocrit), pieces(alone, alone.fluid.blood.haematocrit), 1e-9,
+              "haematocrit");
+  expect_same(nodes(ours, ours.fluid.blood.pressure), nodes(alone, alone.fluid.blood.pressure), 1e-10,
+              "pressure of the blood");
+  expect_same(pieces(ours, ours.fluid.blood.protein), pieces(alone, alone.fluid.blood.protein), 1e-9, "protein");
   expect_same(cells(ours, ours.fluid.pressure.get()), cells(alone, alone.fluid.pressure.get()), 1e-10,
               "interstitial pressure");
   expect_same(natural(ours.grid, ours.fluid.lymph), natural(alone.grid, alone.fluid.lymph), 1e-9, "lymph");
@@ -227,11 +234,12 @@ TEST(SolversMpi, FlowPressureOxygenAndSoluteAreTheSameOnAnyNumberOfRanks) {
               {alone.fluid.filtration, alone.fluid.drained, alone.fluid.walls}, 1e-9, "fluid that moved");
   EXPECT_LE(ours.fluid.imbalance, 1e-10);
   expect_same(cells(ours, ours.oxygen.cells.get()), cells(alone, alone.oxygen.cells.get()), 1e-10, "pO2 of the tissue");
-  expect_same(ours.oxygen.node_pressure, alone.oxygen.node_pressure, 1e-10, "pO2 of the blood");
+  expect_same(nodes(ours, ours.oxygen.node_pressure), nodes(alone, alone.oxygen.node_pressure), 1e-10,
+              "pO2 of the blood");
   EXPECT_LE(ours.oxygen.imbalance, 1e-9);
   expect_same(cells(ours, ours.transport.cells()), cells(alone, alone.transport.cells()), 1e-9, "solute in the tissue");
-  expect_same(ours.embedded.gather_pieces(ours.transport.network()),
-              alone.embedded.gather_pieces(alone.transport.network()), 1e-9, "solute in the blood");
+  expect_same(pieces(ours, ours.embedded.piece_values(ours.transport.network())),
+              pieces(alone, alone.embedded.piece_values(alone.transport.network())), 1e-9, "solute in the blood");
   const TransportLedger &a = ours.transport.ledger(), &b = alone.transport.ledger();
   expect_same({a.blood_in, a.blood_out, a.exchanged_in, a.walls_out, a.drained},
               {b.blood_in, b.blood_out, b.exchanged_in, b.walls_out, b.drained}, 1e-9, "solute that moved");
@@ -242,13 +250,42 @@ TEST(SolversMpi, RanksShareTheNetworkWithoutGapOrOverlap) {
   GeneratorSettings settings;
   settings.box = {{0, 0, 0}, {350 * um, 300 * um, 250 * um}};
   settings.segments = 150;
-  const CutNetwork cut = cut_at_faces(generate_network(settings), grid.spec());
+  const VesselGraph graph = generate_network(settings);
+  const CutNetwork cut = cut_at_faces(grid, share_of_root(MPI_COMM_WORLD, graph));
   const EmbeddedNetwork embedded(grid, cut);
-  EXPECT_EQ(sum_over(MPI_COMM_WORLD, static_cast<double>(embedded.pieces().size())), static_cast<double>(cut.pieces()));
-  EXPECT_EQ(sum_over(MPI_COMM_WORLD, static_cast<double>(embedded.nodes().size())), static_cast<double>(cut.nodes()));
-  for (std::size_t i = 0; i < embedded.pieces().size(); ++i) {
-    const auto place = grid.place(embedded.piece_cell()[i]);
-    EXPECT_EQ(place, cut.piece_cell[static_cast<std::size_t>(embedded.pieces()[i])]);
+  const Grid whole(MPI_COMM_SELF, grid.spec());
+  const CutNetwork alone = cut_at_faces(whole, graph);
+  EXPECT_EQ(count_over(MPI_COMM_WORLD, static_cast<long>(embedded.pieces())), static_cast<long>(alone.pieces()));
+  EXPECT_EQ(count_over(MPI_COMM_WORLD, static_cast<long>(embedded.nodes())), static_cast<long>(alone.nodes()));
+  double length = 0, expected = 0;
+  for (std::size_t p = 0; p < embedded.pieces(); ++p) {
+    EXPECT_EQ(grid.place(embedded.piece_cell()[p]), cut.piece_cell[p]);
+    length += cut.piece_length[p];
+  }
+  for (const double l : alone.piece_length) expected += l;
+  EXPECT_NEAR(sum_over(MPI_COMM_WORLD, length), expected, 1e-13 * expected);
+
+  // Copies follow their owners: node numbers, positions, and a value per piece.
+  std::vector<double> place(cut.nodes()), name(cut.pieces());
+  for (std::size_t n = 0; n < cut.own_nodes; ++n) place[n] = cut.node_position[n][0] + 3 * cut.node_position[n][1];
+  cut.node_halo.update(std::span<double>(place));
+  for (std::size_t n = 0; n < cut.nodes(); ++n)
+    EXPECT_EQ(place[n], cut.node_position[n][0] + 3 * cut.node_position[n][1]);
+  const auto key = [&](std::size_t p) {
+    return static_cast<double>(1000 * cut.graph.segment_id[static_cast<std::size_t>(cut.piece_segment[p])] +
+                               cut.piece_part[p]);
+  };
+  for (std::size_t p = 0; p < cut.own_pieces; ++p) name[p] = key(p);
+  cut.piece_halo.update(std::span<double>(name));
+  for (std::size_t p = 0; p < cut.pieces(); ++p) EXPECT_EQ(name[p], key(p));
+
+  const VesselGraph back = gathered_network(cut);
+  if (rank_of(MPI_COMM_WORLD) == 0) {
+    EXPECT_EQ(back.node_id, graph.node_id);
+    EXPECT_EQ(back.position, graph.position);
+    EXPECT_EQ(back.segment_id, graph.segment_id);
+    EXPECT_EQ(back.radius, graph.radius);
+    EXPECT_EQ(back.boundary_value, graph.boundary_value);
   }
 }
 

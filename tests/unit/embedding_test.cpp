@@ -13,6 +13,11 @@ namespace {
 
 const GridSpec spec{{1e-4, -2e-4, 0}, {1e-5, 2e-5, 1.5e-5}, {10, 6, 8}};
 
+const Grid& grid() {
+  static const Grid only(MPI_COMM_SELF, spec);
+  return only;
+}
+
 std::array<double, 3> inside(double x, double y, double z) {  // shares of the box
   return {spec.origin[0] + x * 1e-4, spec.origin[1] + y * 1.2e-4, spec.origin[2] + z * 1.2e-4};
 }
@@ -38,7 +43,7 @@ TEST(Embedding, PiecesKeepTheLengthAndLieInTheirCells) {
   VesselGraph graph = random_graph(200, 1);
   for (std::size_t s = 0; s < graph.length.size(); ++s)
     graph.length[s] *= 1 + 0.01 * static_cast<double>(s);  // tortuous
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid(), graph);
   std::vector<double> length(graph.segment.size(), 0.0);
   std::vector<long> at(graph.segment.size());
   for (std::size_t s = 0; s < at.size(); ++s) at[s] = graph.segment[s][0];
@@ -60,7 +65,7 @@ TEST(Embedding, PiecesKeepTheLengthAndLieInTheirCells) {
     EXPECT_NEAR(length[s], graph.length[s], 1e-14 * graph.length[s]);
     EXPECT_EQ(at[s], graph.segment[s][1]);
   }
-  EXPECT_EQ(cut.graph_nodes, graph.position.size());
+  EXPECT_EQ(cut.own_graph_nodes, graph.position.size());
 }
 
 TEST(Embedding, CutsAStraightVesselOncePerFace) {
@@ -68,7 +73,7 @@ TEST(Embedding, CutsAStraightVesselOncePerFace) {
   graph.add_node(inside(0, 0.55, 0.45), 1);
   graph.add_node(inside(1, 0.55, 0.45), 2);
   graph.add_segment(0, 1, 3e-6, 1);
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid(), graph);
   ASSERT_EQ(cut.pieces(), 10U);
   for (std::size_t p = 0; p < 10; ++p) {
     EXPECT_EQ(cut.piece_cell[p], (std::array<long, 3>{static_cast<long>(p), 3, 3}));
@@ -87,7 +92,7 @@ TEST(Embedding, VesselsOnFacesEdgesAndWallsBelongToOneCell) {
   graph.add_segment(0, 1, 3e-6, 1);
   graph.add_segment(2, 3, 3e-6, 2);
   graph.add_segment(4, 5, 3e-6, 3);
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid(), graph);
   std::array<double, 3> length{};
   for (std::size_t p = 0; p < cut.pieces(); ++p) {
     EXPECT_GT(cut.piece_length[p], 0);
@@ -110,7 +115,7 @@ TEST(Embedding, AVesselThroughCornersOfCellsHasNoSplinters) {
   graph.add_node({spec.origin[0] + 6e-5, spec.origin[1] + 12e-5, spec.origin[2] + 9e-5},
                  2);  // one cell each way per step
   graph.add_segment(0, 1, 3e-6, 1);
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid(), graph);
   ASSERT_EQ(cut.pieces(), 6U);
   for (std::size_t p = 0; p < 6; ++p) EXPECT_EQ(cut.piece_cell[p][0], static_cast<long>(p));
 }
@@ -121,7 +126,7 @@ TEST(Embedding, RefusesNodesOutsideTheBox) {
   graph.add_node(inside(1.01, 0.5, 0.5), 8);
   graph.add_segment(0, 1, 3e-6, 1);
   try {
-    (void)cut_at_faces(graph, spec);
+    (void)cut_at_faces(grid(), graph);
     FAIL() << "must throw";
   } catch (const InputError& error) {
     EXPECT_NE(std::string(error.what()).find("node 8"), std::string::npos) << error.what();
@@ -132,24 +137,23 @@ TEST(Embedding, RefusesNodesOutsideTheBox) {
 TEST(Embedding, CutNodesCarryNoBoundaryCondition) {
   VesselGraph graph = random_graph(30, 4);
   graph.set_boundary(0, BoundaryKind::pressure, 100, 0.3, 5000);
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid(), graph);
   EXPECT_EQ(cut.boundary[0], BoundaryKind::pressure);
   EXPECT_EQ(cut.boundary_haematocrit[0], 0.3);
-  for (std::size_t n = cut.graph_nodes; n < cut.nodes(); ++n) EXPECT_EQ(cut.boundary[n], BoundaryKind::none);
+  for (std::size_t n = cut.own_graph_nodes; n < cut.nodes(); ++n) EXPECT_EQ(cut.boundary[n], BoundaryKind::none);
 }
 
 TEST(Embedding, ScattersAndGathers) {
-  const Grid grid(MPI_COMM_SELF, spec);
-  const CutNetwork cut = cut_at_faces(random_graph(20, 5), spec);
-  const EmbeddedNetwork embedded(grid, cut);
+  const CutNetwork cut = cut_at_faces(grid(), random_graph(20, 5));
+  const EmbeddedNetwork embedded(grid(), cut);
   std::vector<double> nodes(cut.nodes()), pieces(cut.pieces());
   for (std::size_t n = 0; n < nodes.size(); ++n) nodes[n] = static_cast<double>(n);
   for (std::size_t p = 0; p < pieces.size(); ++p) pieces[p] = -1 - static_cast<double>(p);
   VecHandle values;
   petsc(VecCreateMPI(MPI_COMM_SELF, embedded.local_unknowns(true), PETSC_DETERMINE, values.out()));
-  embedded.scatter(nodes, pieces, values.get());
-  EXPECT_EQ(embedded.gather_nodes(values.get(), true), nodes);
-  EXPECT_EQ(embedded.gather_pieces(values.get()), pieces);
+  embedded.set_values(nodes, pieces, values.get());
+  EXPECT_EQ(embedded.node_values(values.get()), nodes);
+  EXPECT_EQ(embedded.piece_values(values.get()), pieces);
 }
 
 TEST(Convection, WeightOfTheUpstreamValueIsThatOfAnExponential) {
@@ -162,9 +166,8 @@ TEST(Convection, WeightOfTheUpstreamValueIsThatOfAnExponential) {
 }
 
 TEST(NetworkMatrices, ArePositiveAndConserve) {
-  const Grid grid(MPI_COMM_SELF, spec);
-  const CutNetwork cut = cut_at_faces(random_graph(60, 6), spec);
-  const EmbeddedNetwork embedded(grid, cut);
+  const CutNetwork cut = cut_at_faces(grid(), random_graph(60, 6));
+  const EmbeddedNetwork embedded(grid(), cut);
   const RandomStream draws(9, "matrices");
   std::vector<PieceCoefficients> pieces(cut.pieces());
   for (std::size_t p = 0; p < pieces.size(); ++p) {
@@ -184,7 +187,7 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
     }
   }
   NetworkMatrices matrices(embedded);
-  const std::vector<double> outflow(embedded.nodes().size(), 1e-14);
+  const std::vector<double> outflow(embedded.nodes(), 1e-14);
   matrices.assemble(pieces, outflow, 2.0);
   const auto rows = static_cast<PetscInt>(embedded.local_unknowns(true));
   std::vector<double> column_sum(static_cast<std::size_t>(rows), 0.0);
@@ -200,7 +203,7 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
     petsc(MatRestoreRow(matrices.network(), row, &count, &column, &value));
   }
   // A column of N and B together: what a value at an unknown loses, others gain, but for storage, boundary and wall.
-  for (PetscInt row = 0; row < static_cast<PetscInt>(grid.local_cells()); ++row) {
+  for (PetscInt row = 0; row < static_cast<PetscInt>(grid().local_cells()); ++row) {
     PetscInt count = 0;
     const PetscInt* column = nullptr;
     const double* value = nullptr;
@@ -211,12 +214,12 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
     }
     petsc(MatRestoreRow(matrices.to_cells(), row, &count, &column, &value));
   }
-  for (std::size_t i = 0; i < embedded.nodes().size(); ++i) {
-    const auto row = static_cast<std::size_t>(embedded.node_row(embedded.nodes()[i], true));
+  for (std::size_t i = 0; i < embedded.nodes(); ++i) {
+    const auto row = static_cast<std::size_t>(embedded.node_row(static_cast<long>(i), true));
     EXPECT_NEAR(column_sum[row], outflow[i], 1e-26);
   }
   for (std::size_t p = 0; p < pieces.size(); ++p) {
-    const auto row = static_cast<std::size_t>(embedded.piece_row(embedded.pieces()[p]));
+    const auto row = static_cast<std::size_t>(embedded.piece_row(p));
     EXPECT_NEAR(column_sum[row], 2.0 * pieces[p].volume, 1e-26);
   }
 }

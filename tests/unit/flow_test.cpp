@@ -33,7 +33,8 @@ BloodLaws laws(const SplitLaw& split = {}) {
 struct Solved {
   CutNetwork network;
   BloodFlow blood;
-  Solved(const VesselGraph& graph, const BloodLaws& with, std::vector<double> leak = {}) : network(uncut(graph)) {
+  Solved(const VesselGraph& graph, const BloodLaws& with, std::vector<double> leak = {})
+      : network(uncut(MPI_COMM_SELF, graph)) {
     blood.leak = std::move(leak);
     FlowSolver(network, graph.radius, with).solve(blood, 1e-11);
   }
@@ -243,7 +244,7 @@ TEST(Flow, RefusesFlowBoundariesWithoutAPressure) {
   graph.add_node({1e-4, 0, 0}, 2);
   graph.add_segment(0, 1, 5e-6, 1);
   graph.set_boundary(0, BoundaryKind::flow, 1e-14);
-  const CutNetwork network = uncut(graph);
+  const CutNetwork network = uncut(MPI_COMM_SELF, graph);
   EXPECT_THROW(FlowSolver(network, graph.radius, laws()), InputError);
 
   VesselGraph two = graph;  // another part has the only pressure
@@ -251,7 +252,7 @@ TEST(Flow, RefusesFlowBoundariesWithoutAPressure) {
   two.add_node({1e-4, 1e-4, 0}, 4);
   two.add_segment(2, 3, 5e-6, 2);
   two.set_boundary(2, BoundaryKind::pressure, 100);
-  const CutNetwork parts = uncut(two);
+  const CutNetwork parts = uncut(MPI_COMM_SELF, two);
   EXPECT_THROW(FlowSolver(parts, two.radius, laws()), InputError);
 }
 

@@ -84,7 +84,7 @@ class Piece : public ::testing::Test {
     settings.seed = 5;
     graph_ = generate_network(settings);
     grid_ = std::make_unique<Grid>(MPI_COMM_SELF, spec_);
-    cut_ = cut_at_faces(graph_, spec_);
+    cut_ = cut_at_faces(*grid_, graph_);
     embedded_ = std::make_unique<EmbeddedNetwork>(*grid_, cut_);
     std::vector<double> radius(cut_.pieces());
     double surface = 0;
@@ -135,14 +135,13 @@ TEST_F(Piece, InteriorWithoutLymphRestsAtTheMeanEffectivePressure) {
   const FluidState state = solve();
   double weight = 0, effective = 0, tissue = 0;
   const ReadAccess pressure(state.pressure.get());
-  for (std::size_t i = 0; i < embedded_->pieces().size(); ++i) {
-    const auto p = static_cast<std::size_t>(embedded_->pieces()[i]);
+  for (std::size_t p = 0; p < embedded_->pieces(); ++p) {
     const auto [a, b] = cut_.piece_nodes[p];
     const double blood =
         0.5 * (state.blood.pressure[static_cast<std::size_t>(a)] + state.blood.pressure[static_cast<std::size_t>(b)]);
     weight += wall_.conductance[p];
     effective += wall_.conductance[p] * (blood - wall_.oncotic[p]);
-    tissue += wall_.conductance[p] * pressure[embedded_->piece_cell()[i]];
+    tissue += wall_.conductance[p] * pressure[embedded_->piece_cell()[p]];
   }
   EXPECT_NEAR(tissue / weight, effective / weight, 1e-9 * effective / weight);
   EXPECT_NEAR(mean_pressure(state), effective / weight, 0.02 * effective / weight);

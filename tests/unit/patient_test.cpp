@@ -224,13 +224,11 @@ TEST_F(PatientTest, FiltrationIsAnchoredToTheDeclaredProduct) {
   const std::string text = std::string(nodule) + "[vessel_wall]\nanchor = on\n";
   const std::vector<Override> interior{{"patient.kind", "interior"}};
   const Treated r = run(text, interior);
-  const NetworkLayout net = r.patient->network_layout();
   const CutNetwork& cut = r.patient->network()->network();
   const PatientSettings& s = r.patient->settings();
   double conductance = 0;
   for (std::size_t p = 0; p < cut.pieces(); ++p) {
-    conductance += wall_conductivity(s.wall.wall, 0) * 2 * std::numbers::pi *
-                   net.radius[static_cast<std::size_t>(cut.piece_segment[p])] * cut.piece_length[p];
+    conductance += wall_conductivity(s.wall.wall, 0) * 2 * std::numbers::pi * cut.piece_radius(p) * cut.piece_length[p];
   }
   const double anchored = r["filtration_anchor_tumour"] * conductance / std::pow(360e-6, 3);
   EXPECT_NEAR(anchored * mmhg, 2.8e-7 * 200, 1e-9 * 5.6e-5);

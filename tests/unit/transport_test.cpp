@@ -93,7 +93,7 @@ struct Bench {
     graph.add_node({17 * um, side, 58 * um}, 4);
     graph.add_segment(0, 1, 5 * um, 1);
     graph.add_segment(2, 3, 4 * um, 2);
-    cut = cut_at_faces(graph, grid.spec());
+    cut = cut_at_faces(grid, graph);
     embedded = std::make_unique<EmbeddedNetwork>(grid, cut);
     FaceField flow(grid);
     std::fill(flow[0].begin(), flow[0].end(), 0.5 * um * grid.face_area(0));
@@ -115,14 +115,7 @@ struct Bench {
     }
     in[0] = out[1] = pi * 25 * um * um * 100 * um;
     in[3] = out[2] = pi * 16 * um * um * 60 * um;
-    std::vector<double> owned_in, owned_out;
-    for (const long n : embedded->nodes()) {
-      owned_in.push_back(in[static_cast<std::size_t>(n)]);
-      owned_out.push_back(out[static_cast<std::size_t>(n)]);
-    }
-    std::vector<PieceCoefficients> owned;
-    for (const long p : embedded->pieces()) owned.push_back(pieces[static_cast<std::size_t>(p)]);
-    solver->set_network(std::move(owned), std::move(owned_in), std::move(owned_out));
+    solver->set_network(std::move(pieces), std::move(in), std::move(out));
     solver->inlet = [](double t) { return std::pow(std::sin(0.05 * t), 2); };
     solver->outside = [](double t) { return 0.2 * t / (t + 20); };
     solver->relative_tolerance = any_error;

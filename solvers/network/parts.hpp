@@ -1,0 +1,25 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include "solvers/network/embedding.hpp"
+
+namespace sanctuary {
+
+/// Connected parts of a network over all ranks. Borrows the network.
+class NetworkParts {
+ public:
+  /// `open` of each local piece: closed ones do not connect. Collective.
+  NetworkParts(const CutNetwork& network, std::span<const char> open);
+  /// Lowest node number in the part of each local node.
+  [[nodiscard]] const std::vector<long>& label() const { return label_; }
+  /// Replaces values of the local nodes (equal on copies) by the lowest in their part. Collective.
+  void lowest(std::span<long> values) const;
+
+ private:
+  const CutNetwork* network_;
+  std::vector<std::size_t> set_;  // of each local node: representative among those that local pieces connect
+  std::vector<long> label_;
+};
+
+}  // namespace sanctuary
