@@ -164,6 +164,16 @@ FlowSolver::FlowSolver(const CutNetwork& network, std::vector<double> radius, Bl
         "the network has no node with a given pressure, so the level of pressure is open: give at least one boundary "
         "node a pressure, or set network.reference_pressure");
   }
+  together(network.comm, [&] {
+    for (std::size_t p = 0; p < network.own_pieces; ++p) {
+      const auto& ends = network.piece_nodes[p];
+      if (ends[0] == ends[1] || (network.piece_length[p] > 0 && std::isfinite(radius_[p]) && radius_[p] >= 0)) continue;
+      throw InputError("segment " + std::to_string(network.graph.segment_id[at(network.piece_segment[p])]) +
+                       " of the network has a length of " + std::to_string(network.piece_length[p] * 1e6) +
+                       " um and a radius of " + std::to_string(radius_[p] * 1e6) +
+                       " um, no pressure drop is defined along it; repair the network (network.repair = on)");
+    }
+  });
   find_parts(true);
 }
 
@@ -208,7 +218,7 @@ void FlowSolver::find_parts(bool strict) {
 std::vector<double> FlowSolver::conductance(const std::vector<double>& haematocrit) const {
   std::vector<double> result(radius_.size(), 0.0);
   for (std::size_t p = 0; p < result.size(); ++p) {
-    if (radius_[p] <= 0) continue;
+    if (radius_[p] <= 0 || network_->piece_nodes[p][0] == network_->piece_nodes[p][1]) continue;
     const double viscosity = laws_.viscosity(2 * radius_[p], haematocrit[p]);
     result[p] = std::numbers::pi * std::pow(radius_[p], 4) / (8 * viscosity * network_->piece_length[p]);
     if (!factor_.empty()) result[p] *= factor_[p];
@@ -216,7 +226,7 @@ std::vector<double> FlowSolver::conductance(const std::vector<double>& haematocr
   return result;
 }
 
-void FlowSolver::solve_pressure(const std::vector<double>& conductance, BloodFlow& state) const {
+void FlowSolver::flows_at(const std::vector<double>& conductance, BloodFlow& state) const {
   const std::size_t nodes = network_->nodes(), own = network_->own_nodes;
   std::vector<double> given(own, 0.0);
   for (std::size_t n = 0; n < own; ++n) {
@@ -229,19 +239,19 @@ void FlowSolver::solve_pressure(const std::vector<double>& conductance, BloodFlo
     if (fixed_[n] && network_->boundary[n] != BoundaryKind::pressure) state.pressure[n] = 0;
   }
   laplacian_->set(conductance, std::vector<double>(own, 0.0), fixed_);
-  const SolveReport report = laplacian_->solve(given, state.pressure);
+  state.remainder.resize(nodes);
+  const SolveReport report = laplacian_->solve(given, state.pressure, state.remainder);
   if (!report.converged) {
     throw NumericsError("blood flow: the pressures of the network were not found (residual " +
                         std::to_string(report.residual) + " of the largest flow; " + report.reason + ")");
   }
-}
-
-void FlowSolver::flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const {
   state.flow.resize(conductance.size());
   state.inflow.assign(network_->nodes(), 0.0);
   for (std::size_t p = 0; p < conductance.size(); ++p) {
     const auto [i, j] = network_->piece_nodes[p];
-    state.flow[p] = conductance[p] * (state.pressure[at(i)] - state.pressure[at(j)]);
+    state.flow[p] = conductance[p] * ((state.pressure[at(i)] - state.pressure[at(j)]) +
+                                      (state.remainder[at(i)] - state.remainder[at(j)]));
+    if (std::abs(state.flow[p]) < laplacian_->noise()) state.flow[p] = 0;
     state.inflow[at(i)] += state.flow[p] + 0.5 * state.leak[p];
     state.inflow[at(j)] -= state.flow[p] - 0.5 * state.leak[p];
   }
@@ -442,8 +452,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   state.converged = state.oscillating = false;
   for (state.iterations = 1; state.iterations <= max_iterations; ++state.iterations) {
     const std::vector<double> g = conductance(used);
-    solve_pressure(g, state);
-    flows_from_pressure(g, state);
+    flows_at(g, state);
     sweep(state);
     state.change = weighted_change(state, used);
     if (state.change <= tolerance) {
@@ -497,8 +506,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   }
   if (!state.converged) {
     const std::vector<double> g = conductance(best);
-    solve_pressure(g, state);
-    flows_from_pressure(g, state);
+    flows_at(g, state);
     sweep(state);
     state.change = weighted_change(state, best);
     state.converged = state.change <= rounding;

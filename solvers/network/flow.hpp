@@ -24,6 +24,7 @@ struct BloodLaws {
 /// to the second node of a piece.
 struct BloodFlow {
   std::vector<double> pressure;     ///< of each node [Pa]
+  std::vector<double> remainder;    ///< of the pressures, below their rounding [Pa]
   std::vector<double> flow;         ///< at the middle of each piece [m^3/s]
   std::vector<double> leak;         ///< plasma lost through the wall of each piece [m^3/s]
   std::vector<double> haematocrit;  ///< discharge haematocrit at the middle of each piece
@@ -71,8 +72,8 @@ class FlowSolver {
   void solve(BloodFlow& state, double tolerance = 2e-9, int max_iterations = 300) const;
   /// Poiseuille conductance of each local piece [m^3/(Pa s)]. Not collective.
   [[nodiscard]] std::vector<double> conductance(const std::vector<double>& haematocrit) const;
-  /// Flows and boundary inflow from pressures, leaks and conductances.
-  void flows_from_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
+  /// Pressures (near those given, if any), flows and boundary inflow from leaks and conductances.
+  void flows_at(const std::vector<double>& conductance, BloodFlow& state) const;
   /// Red cells and haematocrits from flows and leaks.
   void sweep(BloodFlow& state) const;
   /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of
@@ -96,7 +97,6 @@ class FlowSolver {
 
  private:
   void find_parts(bool strict);
-  void solve_pressure(const std::vector<double>& conductance, BloodFlow& state) const;
   [[nodiscard]] std::vector<char> passable(const BloodFlow& state, double least) const;
   void enter_node(std::size_t node, const std::vector<char>& passes, BloodFlow& state) const;
 

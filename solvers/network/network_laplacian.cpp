@@ -52,157 +52,145 @@ void NetworkLaplacian::set(std::span<const double> weight, std::span<const doubl
   if (max_over(comm, same ? 0 : 1) > 0) {
     open_ = std::move(open);
     fixed_.assign(fixed.begin(), fixed.end());
-    eliminate_symbolically();
+    find_pattern();
     create_solver();
   }
-  eliminate();
+  // Given weights of the edges, and what holds each own node: s and the fixed neighbours.
+  std::vector<double> edge(edges_, 0.0), held = excess_;
+  for (std::size_t p = 0; p < open_.size(); ++p) {
+    if (!open_[p]) continue;
+    if (edge_of_piece_[p] >= 0) {
+      edge[at(edge_of_piece_[p])] += weight_[p];
+      continue;
+    }
+    const auto [i, j] = network_->piece_nodes[p];
+    if (at(i) < network_->own_nodes && !fixed_[at(i)] && fixed_[at(j)]) held[at(i)] += weight_[p];
+    if (at(j) < network_->own_nodes && !fixed_[at(j)] && fixed_[at(i)]) held[at(j)] += weight_[p];
+  }
+  local_.eliminate(edge, held);
   assemble();
 }
 
-void NetworkLaplacian::eliminate_symbolically() {
+void NetworkLaplacian::find_pattern() {
   const CutNetwork& net = *network_;
-  const auto own = static_cast<int>(net.own_nodes);
   const auto free_own = [&](long n) { return at(n) < net.own_nodes && !fixed_[at(n)]; };
-  // Edges between own free nodes, parallel pieces merged.
+  // Edges between own free nodes, parallel pieces merged: a node's pieces are looked through by its other end.
   edge_of_piece_.assign(net.pieces(), -1);
-  std::vector<char> remote(net.own_nodes, 0);
-  std::vector<std::array<int, 2>> ends;
-  std::vector<int> degree(net.own_nodes, 0), first(net.own_nodes + 1, 0);
-  for (int n = 0; n < own; ++n) first[at(n) + 1] = first[at(n)] + offset_[at(n) + 1] - offset_[at(n)];
-  std::vector<std::array<int, 2>> near(at(first[at(own)]));  // {neighbour, edge}
-  const auto find = [&](int a, int b) {
-    for (int i = 0; i < degree[at(a)]; ++i) {
-      if (near[at(first[at(a)] + i)][0] == b) return first[at(a)] + i;
-    }
-    return -1;
-  };
-  long unknowns = 0;
-  for (int n = 0; n < own; ++n) unknowns += !fixed_[at(n)];
-  for (std::size_t p = 0; p < net.pieces(); ++p) {
-    if (!open_[p]) continue;
-    const auto [i, j] = net.piece_nodes[p];
-    for (const auto& [self, other] : {std::array<long, 2>{i, j}, std::array<long, 2>{j, i}}) {
-      if (free_own(self) && at(other) >= net.own_nodes && !fixed_[at(other)]) remote[at(self)] = 1;
-    }
-    if (!free_own(i) || !free_own(j)) continue;
-    const int a = static_cast<int>(i), b = static_cast<int>(j);
-    const int place = degree[at(a)] <= degree[at(b)] ? find(a, b) : find(b, a);
-    if (place >= 0) {
-      edge_of_piece_[p] = near[at(place)][1];
+  std::vector<char> stays(net.own_nodes, 0);
+  std::vector<std::array<int, 2>> edges;
+  std::vector<int> edge_to(net.own_nodes, -1);
+  std::vector<long> seen;
+  for (std::size_t n = 0; n < net.own_nodes; ++n) {
+    if (fixed_[n]) {
+      stays[n] = 1;
       continue;
     }
-    const auto edge = static_cast<int>(ends.size());
-    ends.push_back({a, b});
-    edge_of_piece_[p] = edge;
-    near[at(first[at(a)] + degree[at(a)]++)] = {b, edge};
-    near[at(first[at(b)] + degree[at(b)]++)] = {a, edge};
-  }
-
-  step_.clear();
-  std::vector<char> gone(net.own_nodes, 0);
-  std::vector<int> queue;
-  for (int n = own; n-- > 0;) {
-    if (!fixed_[at(n)] && !remote[at(n)] && degree[at(n)] <= 2) queue.push_back(n);
-  }
-  const auto remove = [&](int a, int b) {  // b from the list of a
-    const int place = find(a, b);
-    near[at(place)] = near[at(first[at(a)] + --degree[at(a)])];
-  };
-  while (!queue.empty()) {
-    const int v = queue.back();
-    queue.pop_back();
-    if (gone[at(v)] || degree[at(v)] > 2) continue;
-    gone[at(v)] = 1;
-    Step step{v, -1, -1, -1, -1, -1};
-    if (degree[at(v)] > 0) {
-      step.first = near[at(first[at(v)])][0];
-      step.edge_first = near[at(first[at(v)])][1];
-      if (degree[at(v)] > 1) {
-        step.second = near[at(first[at(v)] + 1)][0];
-        step.edge_second = near[at(first[at(v)] + 1)][1];
-        const int place = degree[at(step.first)] <= degree[at(step.second)] ? find(step.first, step.second)
-                                                                            : find(step.second, step.first);
-        if (place >= 0) {
-          step.edge_new = near[at(place)][1];
-          remove(step.first, v);
-          remove(step.second, v);
-        } else {
-          step.edge_new = step.edge_first;  // its place is free again
-          ends[at(step.edge_new)] = {step.first, step.second};
-          near[at(find(step.first, v))] = {step.second, step.edge_new};
-          near[at(find(step.second, v))] = {step.first, step.edge_new};
-        }
-      } else {
-        remove(step.first, v);
+    seen.clear();
+    for (int e = offset_[n]; e < offset_[n + 1]; ++e) {
+      const auto p = at(piece_at_[at(e)]);
+      if (!open_[p]) continue;
+      const auto& ends = net.piece_nodes[p];
+      const long other = at(ends[0]) == n ? ends[1] : ends[0];
+      if (at(other) >= net.own_nodes && !fixed_[at(other)]) stays[n] = 1;
+      if (!free_own(other) || at(other) < n) continue;
+      int& edge = edge_to[at(other)];
+      if (edge < 0) {
+        edge = static_cast<int>(edges.size());
+        edges.push_back({static_cast<int>(n), static_cast<int>(other)});
+        seen.push_back(other);
       }
+      edge_of_piece_[p] = edge;
     }
-    step_.push_back(step);
-    for (const int n : {step.first, step.second}) {
-      if (n >= 0 && !remote[at(n)] && degree[at(n)] <= 2) queue.push_back(n);
-    }
+    for (const long other : seen) edge_to[at(other)] = -1;
   }
+  edges_ = edges.size();
+  local_ = GraphElimination(net.own_nodes, std::move(edges), std::move(stays), 2);
 
   kept_.clear();
-  for (int n = 0; n < own; ++n) {
-    if (!fixed_[at(n)] && !gone[at(n)]) kept_.push_back(n);
+  for (const int n : local_.left()) {
+    if (!fixed_[at(n)]) kept_.push_back(n);
   }
   const MPI_Comm comm = net.comm;
+  long unknowns = 0;
+  for (std::size_t n = 0; n < net.own_nodes; ++n) unknowns += !fixed_[n];
   const long before = count_before(comm, static_cast<long>(kept_.size()));
   reduced_ = count_over(comm, static_cast<long>(kept_.size()));
   unknowns_ = count_over(comm, unknowns);
   kept_number_.assign(net.nodes(), -1);
   for (std::size_t i = 0; i < kept_.size(); ++i) kept_number_[at(kept_[i])] = before + static_cast<long>(i);
   net.node_halo.update(std::span<long>(kept_number_));
+
   // Rows: for each node that is left its edges to others that are, and its pieces to nodes of other ranks.
-  kept_edge_nodes_ = std::move(ends);
-  row_offset_.assign(1, 0);
-  row_entry_.clear();
-  for (const int n : kept_) {
-    for (int i = 0; i < degree[at(n)]; ++i) row_entry_.push_back(near[at(first[at(n)] + i)][1]);
-    for (int e = offset_[at(n)]; e < offset_[at(n) + 1]; ++e) {
-      const int p = piece_at_[at(e)];
-      if (!open_[at(p)]) continue;
-      const long other = net.piece_nodes[at(p)][net.piece_nodes[at(p)][0] == n ? 1 : 0];
-      if (at(other) >= net.own_nodes && !fixed_[at(other)]) row_entry_.push_back(-1 - p);
-    }
-    row_offset_.push_back(static_cast<int>(row_entry_.size()));
+  std::vector<int> count(net.own_nodes, 0);
+  for (const int e : local_.edges_left()) {
+    for (const int n : local_.edge(e)) ++count[at(n)];
   }
+  const auto each_remote = [&](std::size_t n, const auto& use) {
+    for (int e = offset_[n]; e < offset_[n + 1]; ++e) {
+      const int p = piece_at_[at(e)];
+      if (open_[at(p)] && kept_number_[at(other_end(-1 - p, static_cast<long>(n)))] >= 0 &&
+          at(other_end(-1 - p, static_cast<long>(n))) >= net.own_nodes)
+        use(-1 - p);
+    }
+  };
+  row_offset_.assign(1, 0);
+  std::vector<int> next(net.own_nodes, 0);
+  for (const int n : kept_) {
+    next[at(n)] = row_offset_.back();
+    int entries = count[at(n)];
+    each_remote(at(n), [&](int) { ++entries; });
+    row_offset_.push_back(row_offset_.back() + entries);
+  }
+  entry_.resize(at(row_offset_.back()));
+  for (const int e : local_.edges_left()) {
+    for (const int n : local_.edge(e)) entry_[at(next[at(n)]++)] = e;
+  }
+  for (const int n : kept_) each_remote(at(n), [&](int entry) { entry_[at(next[at(n)]++)] = entry; });
 }
 
-void NetworkLaplacian::eliminate() {
-  const CutNetwork& net = *network_;
-  edge_weight_.assign(kept_edge_nodes_.size(), 0.0);
-  sum_ = excess_;
-  for (std::size_t p = 0; p < net.pieces(); ++p) {
-    if (!open_[p]) continue;
-    if (edge_of_piece_[p] >= 0) {
-      edge_weight_[at(edge_of_piece_[p])] += weight_[p];
-      continue;
-    }
-    const auto [i, j] = net.piece_nodes[p];
-    if (at(i) < net.own_nodes && !fixed_[at(i)] && fixed_[at(j)]) sum_[at(i)] += weight_[p];
-    if (at(j) < net.own_nodes && !fixed_[at(j)] && fixed_[at(i)]) sum_[at(j)] += weight_[p];
+long NetworkLaplacian::other_end(int entry, long node) const {
+  if (entry >= 0) {
+    const auto& ends = local_.edge(entry);
+    return ends[0] == node ? ends[1] : ends[0];
   }
-  for (Step& step : step_) {
-    const double s = sum_[at(step.node)];
-    const double a = step.first >= 0 ? edge_weight_[at(step.edge_first)] : 0.0;
-    const double b = step.second >= 0 ? edge_weight_[at(step.edge_second)] : 0.0;
-    const double all = a + b + s;
-    step.inverse = all > 0 ? 1 / all : 0.0;  // nothing holds the node: its value stays
-    step.share_first = a * step.inverse;
-    step.share_second = b * step.inverse;
-    if (step.first >= 0) {
-      sum_[at(step.first)] += step.share_first * s;
-      if (step.second < 0) continue;
-      sum_[at(step.second)] += step.share_second * s;
-      const double joined = step.share_first * b;
-      if (step.edge_new == step.edge_first) {
-        edge_weight_[at(step.edge_new)] = joined;
-      } else {
-        edge_weight_[at(step.edge_new)] += joined;
-      }
+  const auto& ends = network_->piece_nodes[at(-1 - entry)];
+  return ends[0] == node ? ends[1] : ends[0];
+}
+
+void NetworkLaplacian::gather_pattern() {
+  const MPI_Comm comm = network_->comm;
+  const auto ranks = at(size_of(comm));
+  std::vector<std::vector<long>> pairs(ranks);
+  sent_.clear();
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    for (int e = row_offset_[i]; e < row_offset_[i + 1]; ++e) {
+      const long own = kept_number_[at(kept_[i])], other = kept_number_[at(other_end(entry_[at(e)], kept_[i]))];
+      if (other < own) continue;  // named from its other end
+      pairs[0].insert(pairs[0].end(), {own, other});
+      sent_.push_back(entry_[at(e)]);
     }
   }
+  pairs = exchange_lists(comm, pairs);
+  root_edge_.assign(ranks, {});
+  if (rank_of(comm) == 0) {
+    std::vector<std::array<long, 4>> all;  // nodes, rank, number
+    for (std::size_t r = 0; r < ranks; ++r) {
+      root_edge_[r].resize(pairs[r].size() / 2);
+      for (std::size_t k = 0; k < root_edge_[r].size(); ++k)
+        all.push_back({pairs[r][2 * k], pairs[r][2 * k + 1], static_cast<long>(r), static_cast<long>(k)});
+    }
+    std::sort(all.begin(), all.end());
+    std::vector<std::array<int, 2>> edges;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (i == 0 || all[i][0] != all[i - 1][0] || all[i][1] != all[i - 1][1])
+        edges.push_back({static_cast<int>(all[i][0]), static_cast<int>(all[i][1])});
+      root_edge_[at(all[i][2])][at(all[i][3])] = static_cast<int>(edges.size()) - 1;
+    }
+    root_edges_ = edges.size();
+    root_ = GraphSolver(at(reduced_), std::move(edges));
+  }
+  const auto dense = static_cast<double>(root_.dense_nodes());
+  direct_ = max_over(comm, rank_of(comm) == 0 ? dense : 0.0) <= static_cast<double>(dense_limit);
 }
 
 void NetworkLaplacian::create_solver() {
@@ -212,73 +200,66 @@ void NetworkLaplacian::create_solver() {
   fresh_iterations_ = -1;
   rebuild_ = true;
   if (reduced_ == 0) return;
+  direct_ = reduced_ <= direct_limit;
+  if (direct_) gather_pattern();
+  if (direct_) return;
   const auto rows = static_cast<PetscInt>(kept_.size());
   std::vector<PetscInt> diagonal(kept_.size(), 1), off(kept_.size(), 0);
   for (std::size_t i = 0; i < kept_.size(); ++i) {
-    for (int e = row_offset_[i]; e < row_offset_[i + 1]; ++e) ++(row_entry_[at(e)] >= 0 ? diagonal : off)[i];
+    for (int e = row_offset_[i]; e < row_offset_[i + 1]; ++e) ++(entry_[at(e)] >= 0 ? diagonal : off)[i];
   }
   petsc(MatCreateAIJ(comm, rows, rows, PETSC_DETERMINE, PETSC_DETERMINE, 0, diagonal.data(), 0, off.data(),
                      matrix_.out()));
   petsc(MatSetOption(matrix_.get(), MAT_SPD, PETSC_TRUE));
   petsc(MatCreateVecs(matrix_.get(), reduced_x_.out(), reduced_rhs_.out()));
-  direct_ = reduced_ <= direct_limit;
   petsc(KSPCreate(comm, ksp_.out()));
   petsc(KSPSetOptionsPrefix(ksp_.get(), prefix_.c_str()));
   PC pc = nullptr;
   petsc(KSPGetPC(ksp_.get(), &pc));
-  if (direct_) {
-    petsc(KSPSetType(ksp_.get(), KSPPREONLY));
-    if (size_of(comm) == 1) {
-      petsc(PCSetType(pc, PCCHOLESKY));
-      petsc(PCFactorSetMatOrderingType(pc, MATORDERINGND));
-    } else {
-      petsc(PCSetType(pc, PCTELESCOPE));
-      petsc(PCTelescopeSetReductionFactor(pc, size_of(comm)));
-      default_option("-" + prefix_ + "telescope_ksp_type", "preonly");
-      default_option("-" + prefix_ + "telescope_pc_type", "cholesky");
-      default_option("-" + prefix_ + "telescope_pc_factor_mat_ordering_type", "nd");
-    }
-  } else {
-    petsc(KSPSetType(ksp_.get(), KSPCG));
-    petsc(KSPSetNormType(ksp_.get(), KSP_NORM_UNPRECONDITIONED));
-    petsc(KSPSetTolerances(ksp_.get(), 1e-6, 0, PETSC_DEFAULT, 500));
-    petsc(PCSetType(pc, PCHYPRE));
-    petsc(PCHYPRESetType(pc, "boomeramg"));
-    for (const auto& [name, value] : {std::pair{"strong_threshold", "0.25"},
-                                      {"coarsen_type", "HMIS"},
-                                      {"interp_type", "ext+i"},
-                                      {"P_max", "4"},
-                                      {"relax_type_all", "symmetric-SOR/Jacobi"}}) {
-      default_option("-" + prefix_ + "pc_hypre_boomeramg_" + name, value);
-    }
+  petsc(KSPSetType(ksp_.get(), KSPCG));
+  petsc(KSPSetNormType(ksp_.get(), KSP_NORM_UNPRECONDITIONED));
+  petsc(KSPSetTolerances(ksp_.get(), 1e-6, 0, PETSC_DEFAULT, 500));
+  petsc(PCSetType(pc, PCHYPRE));
+  petsc(PCHYPRESetType(pc, "boomeramg"));
+  for (const auto& [name, value] : {std::pair{"strong_threshold", "0.25"},
+                                    {"coarsen_type", "HMIS"},
+                                    {"interp_type", "ext+i"},
+                                    {"P_max", "4"},
+                                    {"relax_type_all", "symmetric-SOR/Jacobi"}}) {
+    default_option("-" + prefix_ + "pc_hypre_boomeramg_" + name, value);
   }
   petsc(KSPSetFromOptions(ksp_.get()));
 }
 
 void NetworkLaplacian::assemble() {
   if (reduced_ == 0) return;
+  if (direct_) {
+    const MPI_Comm comm = network_->comm;
+    std::vector<std::vector<double>> weights(at(size_of(comm))), held(weights.size());
+    for (const int entry : sent_) weights[0].push_back(weight_of(entry));
+    for (const int n : kept_) held[0].push_back(local_.excess(n));
+    weights = exchange_lists(comm, weights);
+    held = exchange_lists(comm, held);
+    if (rank_of(comm) != 0) return;
+    std::vector<double> edge(root_edges_, 0.0), all;
+    for (std::size_t r = 0; r < weights.size(); ++r) {
+      for (std::size_t k = 0; k < weights[r].size(); ++k) edge[at(root_edge_[r][k])] += weights[r][k];
+      all.insert(all.end(), held[r].begin(), held[r].end());
+    }
+    root_.set(edge, all);
+    return;
+  }
   std::vector<PetscInt> columns;
   std::vector<double> values;
   for (std::size_t i = 0; i < kept_.size(); ++i) {
     const long n = kept_[i];
     const auto row = static_cast<PetscInt>(kept_number_[at(n)]);
     columns.assign(1, row);
-    values.assign(1, sum_[at(n)] / unit_);
+    values.assign(1, local_.excess(kept_[i]) / unit_);
     for (int e = row_offset_[i]; e < row_offset_[i + 1]; ++e) {
-      const int entry = row_entry_[at(e)];
-      long other = 0;
-      double w = 0;
-      if (entry >= 0) {
-        const auto& ends = kept_edge_nodes_[at(entry)];
-        other = ends[0] == n ? ends[1] : ends[0];
-        w = edge_weight_[at(entry)] / unit_;
-      } else {
-        const auto& ends = network_->piece_nodes[at(-1 - entry)];
-        other = ends[0] == n ? ends[1] : ends[0];
-        w = weight_[at(-1 - entry)] / unit_;
-      }
+      const double w = weight_of(entry_[at(e)]) / unit_;
       values[0] += w;
-      const auto column = static_cast<PetscInt>(kept_number_[at(other)]);
+      const auto column = static_cast<PetscInt>(kept_number_[at(other_end(entry_[at(e)], n))]);
       const auto known = std::find(columns.begin() + 1, columns.end(), column);
       if (known != columns.end()) {  // parallel pieces to another rank's node
         values[at(known - columns.begin())] -= w;
@@ -294,30 +275,34 @@ void NetworkLaplacian::assemble() {
   petsc(MatAssemblyBegin(matrix_.get(), MAT_FINAL_ASSEMBLY));
   petsc(MatAssemblyEnd(matrix_.get(), MAT_FINAL_ASSEMBLY));
   // Weights that changed little leave the preconditioner good enough.
-  rebuild_ = direct_ || fresh_iterations_ < 0 || last_iterations_ > fresh_iterations_ + fresh_iterations_ / 3 + 2;
+  rebuild_ = fresh_iterations_ < 0 || last_iterations_ > fresh_iterations_ + fresh_iterations_ / 3 + 2;
   petsc(KSPSetReusePreconditioner(ksp_.get(), rebuild_ ? PETSC_FALSE : PETSC_TRUE));
   petsc(KSPSetOperators(ksp_.get(), matrix_.get(), matrix_.get()));
 }
 
-void NetworkLaplacian::forward(std::span<double> r) const {
-  for (const Step& step : step_) {
-    if (step.first >= 0) r[at(step.first)] += step.share_first * r[at(step.node)];
-    if (step.second >= 0) r[at(step.second)] += step.share_second * r[at(step.node)];
+void NetworkLaplacian::solve_on_root(std::span<double> r) {
+  const MPI_Comm comm = network_->comm;
+  std::vector<std::vector<double>> lists(at(size_of(comm)));
+  for (const int n : kept_) lists[0].push_back(r[at(n)]);
+  lists = exchange_lists(comm, lists);
+  if (rank_of(comm) == 0) {
+    std::vector<double> all;
+    for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
+    root_.solve(all);
+    auto next = all.begin();
+    for (auto& list : lists) {
+      for (double& value : list) value = *next++;
+    }
   }
-}
-
-void NetworkLaplacian::backward(std::span<double> x) const {
-  for (auto step = step_.rbegin(); step != step_.rend(); ++step) {
-    double value = x[at(step->node)] * step->inverse;
-    if (step->first >= 0) value += step->share_first * x[at(step->first)];
-    if (step->second >= 0) value += step->share_second * x[at(step->second)];
-    x[at(step->node)] = value;
-  }
+  const std::vector<double> mine = exchange_lists(comm, lists)[0];
+  for (std::size_t i = 0; i < kept_.size(); ++i) r[at(kept_[i])] = mine[i];
 }
 
 void NetworkLaplacian::solve_reduced(std::span<double> r, bool cycle, SolveReport& report) {
-  forward(r);
-  if (reduced_ > 0) {
+  local_.forward(r);
+  if (reduced_ > 0 && direct_) {
+    solve_on_root(r);
+  } else if (reduced_ > 0) {
     {
       const WriteAccess rhs(reduced_rhs_.get());
       for (std::size_t i = 0; i < kept_.size(); ++i) rhs[i] = r[at(kept_[i])] / unit_;
@@ -342,77 +327,80 @@ void NetworkLaplacian::solve_reduced(std::span<double> r, bool cycle, SolveRepor
     const ReadAccess x(reduced_x_.get());
     for (std::size_t i = 0; i < kept_.size(); ++i) r[at(kept_[i])] = x[i];
   }
-  backward(r);
+  local_.backward(r);
 }
 
-void NetworkLaplacian::residual(std::span<const double> b, std::span<const double> x, std::span<double> r) const {
+void NetworkLaplacian::residual(std::span<const double> b, std::span<const double> x, std::span<const double> remainder,
+                                std::span<double> r) const {
   const CutNetwork& net = *network_;
   for (std::size_t n = 0; n < net.own_nodes; ++n) {
     r[n] = 0;
     if (fixed_[n]) continue;
-    double sum = b[n] - excess_[n] * x[n];
+    double sum = b[n] - excess_[n] * (x[n] + remainder[n]);
     for (int e = offset_[n]; e < offset_[n + 1]; ++e) {
       const auto p = at(piece_at_[at(e)]);
       if (!open_[p]) continue;
       const auto& ends = net.piece_nodes[p];
-      sum -= weight_[p] * (x[n] - x[at(at(ends[0]) == n ? ends[1] : ends[0])]);
+      const std::size_t m = at(at(ends[0]) == n ? ends[1] : ends[0]);
+      sum -= weight_[p] * ((x[n] - x[m]) + (remainder[n] - remainder[m]));
     }
     r[n] = sum;
   }
 }
 
-double NetworkLaplacian::largest_flow(std::span<const double> x) const {
+double NetworkLaplacian::largest_flow(std::span<const double> x, std::span<const double> remainder) const {
   double largest = 0;
   for (std::size_t p = 0; p < network_->own_pieces; ++p) {
-    const auto [i, j] = network_->piece_nodes[p];
-    largest = std::max(largest, weight_[p] * std::abs(x[at(i)] - x[at(j)]));
+    const std::size_t i = at(network_->piece_nodes[p][0]), j = at(network_->piece_nodes[p][1]);
+    largest = std::max(largest, weight_[p] * std::abs((x[i] - x[j]) + (remainder[i] - remainder[j])));
   }
   return largest;
 }
 
-SolveReport NetworkLaplacian::solve(std::span<const double> b, std::span<double> x, double tolerance) {
+SolveReport NetworkLaplacian::solve(std::span<const double> b, std::span<double> x, std::span<double> remainder,
+                                    double tolerance) {
   const MPI_Comm comm = network_->comm;
   SolveReport report;
   double given = 0;
   for (std::size_t n = 0; n < network_->own_nodes; ++n) given = std::max(given, fixed_[n] ? 0.0 : std::abs(b[n]));
+  std::fill(remainder.begin(), remainder.end(), 0.0);
+  double largest = 0;
+  for (std::size_t n = 0; n < network_->nodes(); ++n) largest = std::max(largest, fixed_[n] ? std::abs(x[n]) : 0.0);
+  constexpr double smallest = 1e-28;  // of what would flow if nothing but the widest vessel held the largest pressure
+  noise_ = smallest * unit_ * max_over(comm, largest);
+  std::vector<double> best_x, best_remainder;
   double best = std::numeric_limits<double>::infinity();
-  std::vector<double> kept;
-  constexpr int most = 20;
-  for (int round = 0; round < most; ++round) {
-    residual(b, x, work_);
+  constexpr int most = 20, coarse = 2;  // so many corrections go into x itself
+  for (int round = 0; round <= most; ++round) {
+    residual(b, x, remainder, work_);
     double sum = 0;
     for (const double r : work_) sum += r * r;
-    const double scale = max_over(comm, std::max(given, largest_flow(x)));
+    const double scale = max_over(comm, std::max({given, largest_flow(x, remainder), noise_}));
     report.residual = std::sqrt(sum_over(comm, sum));
     if (scale > 0) report.residual /= scale;
-    if (round > 0 && report.residual <= tolerance) {
-      report.converged = true;
-      break;
-    }
-    if (report.residual == 0) {
-      report.converged = true;
-      break;
-    }
-    if (round > 1 && !(report.residual < 0.5 * best)) {  // rounding: take the better of the two
-      if (!(report.residual < best)) {
-        std::copy(kept.begin(), kept.end(), x.begin());
-        report.residual = best;
-      }
-      constexpr double rounding = 1e-10;
-      report.converged = report.residual <= std::max(tolerance, rounding);
-      if (!report.converged && report.reason.empty()) report.reason = "the residual of the network stalls";
-      break;
-    }
-    if (round > 0) {
+    report.converged = report.residual == 0 || (round > 0 && report.residual <= tolerance);
+    if (report.converged) return report;
+    if (round == most || (round > coarse + 1 && !(report.residual < 0.5 * best))) break;
+    if (report.residual < best && round > 0) {
       best = report.residual;
-      kept.assign(x.begin(), x.end());
+      best_x.assign(x.begin(), x.end());
+      best_remainder.assign(remainder.begin(), remainder.end());
     }
     solve_reduced(work_, false, report);
+    const auto target = round < coarse ? x : remainder;
     for (std::size_t n = 0; n < network_->own_nodes; ++n) {
-      if (!fixed_[n]) x[n] += work_[n];
+      if (!fixed_[n]) target[n] += work_[n];
     }
-    network_->node_halo.update(x);
+    network_->node_halo.update(target);
   }
+  if (best < report.residual) {  // rounding: the better of the two
+    std::copy(best_x.begin(), best_x.end(), x.begin());
+    std::copy(best_remainder.begin(), best_remainder.end(), remainder.begin());
+    report.residual = best;
+  }
+  constexpr double rounding = 1e-10;
+  report.converged = report.residual <= std::max(tolerance, rounding);
+  if (!report.converged && report.reason.empty()) report.reason = "the residual of the network stalls";
   return report;
 }
 
@@ -431,8 +419,8 @@ void NetworkLaplacian::precondition(std::span<const double> r, std::span<double>
 std::size_t NetworkLaplacian::memory() const {
   const auto bytes = [](const auto& list) { return list.capacity() * sizeof(list[0]); };
   return bytes(weight_) + bytes(excess_) + bytes(fixed_) + bytes(open_) + bytes(offset_) + bytes(piece_at_) +
-         bytes(step_) + bytes(edge_of_piece_) + bytes(edge_weight_) + bytes(kept_edge_nodes_) + bytes(sum_) +
-         bytes(kept_) + bytes(kept_number_) + bytes(row_offset_) + bytes(row_entry_) + bytes(work_);
+         bytes(edge_of_piece_) + local_.memory() + bytes(kept_) + bytes(kept_number_) + bytes(row_offset_) +
+         bytes(entry_) + bytes(sent_) + root_.memory() + bytes(work_);
 }
 
 }  // namespace sanctuary

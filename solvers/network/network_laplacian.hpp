@@ -5,6 +5,7 @@
 
 #include "solvers/elliptic.hpp"
 #include "solvers/network/embedding.hpp"
+#include "solvers/network/graph_elimination.hpp"
 
 namespace sanctuary {
 
@@ -21,53 +22,61 @@ class NetworkLaplacian {
 
   /// Takes weights of all local pieces (0: closed), s of the own nodes and which local nodes are fixed. Collective.
   void set(std::span<const double> weight, std::span<const double> excess, std::span<const char> fixed);
-  /// Solves for the local nodes `x` (copies included) from the values there; `b`: of the own nodes. Done when the
+  /// Solves for the local nodes `x` (copies included) from the values there; `b`: of the own nodes. The solution is
+  /// x + remainder: where wide and narrow vessels meet, differences of x alone hold less than the flow. Done when the
   /// 2-norm of the residual is below `tolerance` times the largest flow w |x_i - x_j| or b, or cannot fall further.
   /// Collective.
-  [[nodiscard]] SolveReport solve(std::span<const double> b, std::span<double> x, double tolerance = 1e-13);
+  [[nodiscard]] SolveReport solve(std::span<const double> b, std::span<double> x, std::span<double> remainder,
+                                  double tolerance = 1e-13);
   /// z = approximate inverse times r on the own nodes, 0 at fixed ones: symmetric, positive, one cycle. Collective.
   void precondition(std::span<const double> r, std::span<double> z);
-  /// r = b - A x on the own nodes, 0 at fixed ones; `x` of the local nodes. Not collective.
-  void residual(std::span<const double> b, std::span<const double> x, std::span<double> r) const;
+  /// r = b - A (x + remainder) on the own nodes, 0 at fixed ones; of the local nodes. Not collective.
+  void residual(std::span<const double> b, std::span<const double> x, std::span<const double> remainder,
+                std::span<double> r) const;
 
+  /// What flows of the last solution are below is rounding.
+  [[nodiscard]] double noise() const { return noise_; }
   /// Unknowns over all ranks: all, and after the elimination.
   [[nodiscard]] long unknowns() const { return unknowns_; }
   [[nodiscard]] long reduced_unknowns() const { return reduced_; }
   /// Bytes held by this rank, without those of the preconditioner.
   [[nodiscard]] std::size_t memory() const;
 
-  long direct_limit = 8000;  ///< reduced unknowns up to which they are factorised
+  /// Reduced unknowns, and those of the dense part of their factors, up to which they are solved directly.
+  long direct_limit = 8000, dense_limit = 600;
 
  private:
-  struct Step {  // a node and the neighbours it is eliminated into; -1: none
-    int node, first, second, edge_first, edge_second, edge_new;
-    double share_first = 0, share_second = 0, inverse = 0;
-  };
-  void eliminate_symbolically();
-  void eliminate();
-  void assemble();
+  void find_pattern();
+  void gather_pattern();
   void create_solver();
-  void forward(std::span<double> r) const;
-  void backward(std::span<double> x) const;
+  void assemble();
   void solve_reduced(std::span<double> r, bool cycle, SolveReport& report);
-  [[nodiscard]] double largest_flow(std::span<const double> x) const;
+  void solve_on_root(std::span<double> r);
+  [[nodiscard]] double largest_flow(std::span<const double> x, std::span<const double> remainder) const;
+  /// Weight of an edge (>= 0) or piece (-1 - p) among the nodes left.
+  [[nodiscard]] double weight_of(int entry) const {
+    return entry >= 0 ? local_.weight(entry) : weight_[static_cast<std::size_t>(-1 - entry)];
+  }
+  [[nodiscard]] long other_end(int entry, long node) const;
 
   const CutNetwork* network_;
   std::string prefix_;
   std::vector<double> weight_, excess_;
   std::vector<char> fixed_, open_;
   std::vector<int> offset_, piece_at_;  // pieces at own nodes
-  std::vector<Step> step_;
-  std::vector<int> edge_of_piece_;  // -1: none between own free nodes
-  std::vector<double> edge_weight_;
-  std::vector<std::array<int, 2>> kept_edge_nodes_;
-  std::vector<double> sum_;                  // reduced excess of own nodes
-  std::vector<int> kept_;                    // own nodes that are left
-  std::vector<long> kept_number_;            // of local nodes; -1: none
-  std::vector<int> row_offset_, row_entry_;  // edges (>= 0) and pieces (-1 - p) of the rows left
+  std::vector<int> edge_of_piece_;      // -1: none between own free nodes
+  std::size_t edges_ = 0;
+  GraphElimination local_;               // of own nodes that touch no other rank's
+  std::vector<int> kept_;                // own nodes that are left
+  std::vector<long> kept_number_;        // of local nodes; -1: none
+  std::vector<int> row_offset_, entry_;  // edges and pieces of the rows left
   long unknowns_ = 0, reduced_ = 0;
-  double unit_ = 1;
+  double unit_ = 1, noise_ = 0;
   bool direct_ = true;
+  std::vector<int> sent_;                    // edges and pieces that this rank names to rank 0
+  GraphSolver root_;                         // on rank 0
+  std::vector<std::vector<int>> root_edge_;  // on rank 0: of what each rank names; -1: repeated
+  std::size_t root_edges_ = 0;
   int fresh_iterations_ = -1, last_iterations_ = 0;
   bool rebuild_ = true;
   MatHandle matrix_;

@@ -209,7 +209,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
       network_->network().piece_halo.update(std::span<double>(leak));
       blood.leak = leak;
       blood.pressure = pressure;
-      flow_->flows_from_pressure(conductance, blood);
+      flow_->flows_at(conductance, blood);
       flow_->sweep(blood);
       flow_->balance(blood);
       if (!given.protein_oncotic.empty()) {
