@@ -80,31 +80,49 @@ double radius_factor(const CompressionSettings& settings, const VesselLoad& load
   return std::pow(mean_conductance_ratio(p[0], p[1], load.support / settings.touching), 0.25);
 }
 
+std::vector<bool> pressurised_nodes(MPI_Comm comm, const VesselGraph& share, const std::vector<bool>& closed,
+                                    const SharedNodes& largest_over_ranks) {
+  const Adjacency near = adjacency(share);
+  std::vector<double> reached(share.position.size(), 0.0);
+  std::vector<long> queue;
+  for (long n = 0; n < share.nodes(); ++n) {
+    if (share.boundary[at(n)] != BoundaryKind::pressure) continue;
+    reached[at(n)] = 1;
+    queue.push_back(n);
+  }
+  for (;;) {
+    for (std::size_t head = 0; head < queue.size(); ++head) {
+      const long n = queue[head];
+      for (long e = near.offset[at(n)]; e < near.offset[at(n) + 1]; ++e) {
+        const std::size_t s = at(near.segment[at(e)]);
+        if (closed[s] || !(share.radius[s] > 0)) continue;
+        const long other = share.segment[s][0] == n ? share.segment[s][1] : share.segment[s][0];
+        if (reached[at(other)] != 0) continue;
+        reached[at(other)] = 1;
+        queue.push_back(other);
+      }
+    }
+    queue.clear();
+    if (!largest_over_ranks) break;
+    const std::vector<double> before = reached;
+    largest_over_ranks(reached);
+    for (long n = 0; n < share.nodes(); ++n) {
+      if (reached[at(n)] != before[at(n)]) queue.push_back(n);
+    }
+    if (max_over(comm, queue.empty() ? 0.0 : 1.0) == 0) break;
+  }
+  std::vector<bool> result(reached.size());
+  for (std::size_t n = 0; n < result.size(); ++n) result[n] = reached[n] != 0;
+  return result;
+}
+
 OpenPart open_part(const VesselGraph& graph, const std::vector<bool>& closed) {
   VesselGraph narrowed = graph;
   for (std::size_t s = 0; s < graph.segment.size(); ++s) {
     if (closed[s] || graph.segment[s][0] == graph.segment[s][1]) narrowed.radius[s] = 0;
   }
   OpenPart part;
-  const Adjacency near = adjacency(narrowed);
-  std::vector<long> queue;
-  part.pressurised.assign(graph.position.size(), false);
-  for (long n = 0; n < graph.nodes(); ++n) {
-    if (graph.boundary[at(n)] != BoundaryKind::pressure) continue;
-    part.pressurised[at(n)] = true;
-    queue.push_back(n);
-  }
-  for (std::size_t head = 0; head < queue.size(); ++head) {
-    const long n = queue[head];
-    for (long e = near.offset[at(n)]; e < near.offset[at(n) + 1]; ++e) {
-      const std::size_t s = at(near.segment[at(e)]);
-      if (!(narrowed.radius[s] > 0)) continue;
-      const long other = graph.segment[s][0] == n ? graph.segment[s][1] : graph.segment[s][0];
-      if (part.pressurised[at(other)]) continue;
-      part.pressurised[at(other)] = true;
-      queue.push_back(other);
-    }
-  }
+  part.pressurised = pressurised_nodes(MPI_COMM_SELF, narrowed, closed, nullptr);
   for (long n = 0; n < graph.nodes(); ++n) {
     if (graph.boundary[at(n)] != BoundaryKind::flow || part.pressurised[at(n)]) continue;
     part.stopped_inlets.push_back(n);
@@ -213,7 +231,7 @@ SettleReport settle_radii(MPI_Comm comm, const CompressionSettings& settings, st
   double collapsed = 0, limiting = 0;
   for (std::size_t s = 0; s < segments; ++s) {
     collapsed += state.collapsed[s];
-    limiting += turns[s] >= options.most_turns;
+    limiting += turns[s] >= options.most_turns && collapses(settings, load[s], pressure[s], false);
   }
   report.collapsed = std::lround(sum_over(comm, collapsed));
   report.flow_limiting = std::lround(sum_over(comm, limiting));

@@ -68,6 +68,14 @@ struct OpenPart {
   std::vector<long> stopped_inlets;  ///< flow boundary nodes that lead to no pressure boundary: their flow stops
   bool any_flow = false;             ///< false: nothing to solve
 };
+/// Replaces each value of a node by the largest over the ranks that hold the node. Collective.
+using SharedNodes = std::function<void(std::vector<double>&)>;
+/// Nodes of a share that open segments join to a pressure boundary anywhere in the network: each rank walks its share,
+/// then the ranks compare, as often as a way to the farthest node crosses ranks. Empty `largest_over_ranks`: the share
+/// is the whole network. Collective on `comm`.
+[[nodiscard]] std::vector<bool> pressurised_nodes(MPI_Comm comm, const VesselGraph& share,
+                                                  const std::vector<bool>& closed,
+                                                  const SharedNodes& largest_over_ranks);
 /// Judges a whole graph (not a share) with `closed` marking segments out of use; segments without a positive radius and
 /// self loops are closed too.
 [[nodiscard]] OpenPart open_part(const VesselGraph& graph, const std::vector<bool>& closed);
@@ -93,8 +101,9 @@ struct SettleReport {
   bool converged = false;
   bool cycling = false;  ///< stopped because the residual no longer falls; the state is the best that was met
   int iterations = 0;
-  double change = 0;                      ///< largest change of the logarithm of a conductance in the last iteration
-  long collapsed = 0, flow_limiting = 0;  ///< segments over all ranks; the latter would collapse and reopen for ever
+  double change = 0;       ///< largest change of the logarithm of a conductance in the last iteration
+  long collapsed = 0;      ///< segments over all ranks
+  long flow_limiting = 0;  ///< open segments over all ranks that would collapse and reopen for ever
 };
 /// Finds radii that agree with the pressures they give: a fixed point in the logarithm of the conductances, damped
 /// segment by segment (the damping doubles where the residual changes sign). `state` may be empty: all open. Each

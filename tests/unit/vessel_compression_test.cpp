@@ -443,6 +443,7 @@ TEST(VesselCompression, StressCollapsesTheCoreAndLesserStressReopensIt) {
   GeneratorSettings made;
   made.box.size = {8e-4, 8e-4, 8e-4};
   made.segments = 800;
+  made.inlets = made.outlets = 16;  // so that some arterioles reach the core
   Compressed network{.graph = generate_network(made), .radii = {}, .report = {}, .part = {}, .blood = {}, .kept = {}};
   const VesselGraph& graph = network.graph;
   const CompressionSettings settings;
@@ -473,9 +474,10 @@ TEST(VesselCompression, StressCollapsesTheCoreAndLesserStressReopensIt) {
   const long some = at_stress(40 * mmhg);
   const double squeezed = network.inflow();
   const long more = at_stress(80 * mmhg);
-  double inside = 0, outside = 0, arterioles = 0;
+  double outside = 0, arterioles = 0, deep_arterioles = 0;
   for (std::size_t s = 0; s < graph.segment.size(); ++s) {
-    (depth(s) > 0 ? inside : outside) += network.radii.collapsed[s];
+    if (depth(s) == 0) outside += network.radii.collapsed[s];
+    deep_arterioles += graph.type[s] == vessel_type::arteriole && depth(s) > 0.3;
     arterioles += graph.type[s] == vessel_type::arteriole && network.radii.collapsed[s];
   }
   EXPECT_GT(some, 5);
@@ -488,7 +490,13 @@ TEST(VesselCompression, StressCollapsesTheCoreAndLesserStressReopensIt) {
   EXPECT_GE(digested, some);  // hysteresis
   EXPECT_EQ(at_stress(0), 0);
   EXPECT_NEAR(network.inflow(), open, 1e-8 * open);
+  EXPECT_GT(deep_arterioles, 0);  // there are some where capillaries collapse
   EXPECT_EQ(arterioles, 0);
+  at_stress(2000 * mmhg);
+  for (std::size_t s = 0; s < graph.segment.size(); ++s) {
+    arterioles += graph.type[s] == vessel_type::arteriole && network.radii.collapsed[s];
+  }
+  EXPECT_GT(arterioles, 0);
 }
 
 TEST(VesselCompression, ParametersHaveRangeMeaningAndSource) {
