@@ -124,9 +124,7 @@ OpenPart open_part(const VesselGraph& graph, const std::vector<bool>& closed) {
   OpenPart part;
   part.pressurised = pressurised_nodes(MPI_COMM_SELF, narrowed, closed, nullptr);
   for (long n = 0; n < graph.nodes(); ++n) {
-    if (graph.boundary[at(n)] != BoundaryKind::flow || part.pressurised[at(n)]) continue;
-    part.stopped_inlets.push_back(n);
-    narrowed.boundary[at(n)] = BoundaryKind::none;
+    if (graph.boundary[at(n)] == BoundaryKind::flow && !part.pressurised[at(n)]) part.stopped_inlets.push_back(n);
   }
   const std::vector<bool> carries = can_carry_flow(narrowed);
   part.state.resize(graph.segment.size());
