@@ -92,6 +92,14 @@ double conductance_factor(double ratio, double share) {
 
 double resistance_share(double factor, double ratio) { return (1 / ratio - 1) / (1 / factor - 1); }
 
+double share_from_flows(double high_factor, double high_flow, double low_factor, double low_flow) {
+  constexpr double smallest = 1e-3;
+  const double ratio = low_flow / high_flow;
+  const double below = ratio * (1 / low_factor - 1) - (1 / high_factor - 1);
+  if (!(ratio < 1)) return smallest;  // the flow does not answer
+  return below > 0 ? std::clamp((1 - ratio) / below, smallest, 1.0) : 1.0;
+}
+
 std::vector<double> widest_feed(const VesselGraph& share, std::span<const double> pressure) {
   std::vector<double> feed(share.position.size(), 0.0);
   for (std::size_t s = 0; s < share.segment.size(); ++s) {

@@ -57,8 +57,12 @@ inline constexpr double smallest_conductance_factor = 1e-6;
 [[nodiscard]] double flow_ratio(double factor, double share);
 /// The conductance factor in [smallest_conductance_factor, 1] that gives a flow ratio in (0, 1]: the inverse.
 [[nodiscard]] double conductance_factor(double ratio, double share);
-/// The share from a flow ratio that was found at a conductance factor below 1: one trial solve calibrates a region.
+/// The share from a flow ratio that was found at a conductance factor below 1.
 [[nodiscard]] double resistance_share(double factor, double ratio);
+/// The share from the flows of a region at two conductance factors, higher and lower: the inverse of the quotient of
+/// two `flow_ratio`s, held within [1e-3, 1]. Where all regions run through their cycles at once, the snapshots with a
+/// region's highest and lowest factor give a share that accounts for its neighbours on the average.
+[[nodiscard]] double share_from_flows(double high_factor, double high_flow, double low_factor, double low_flow);
 
 /// A feeding segment of this share of the network.
 struct FeedingRegion {
@@ -73,8 +77,8 @@ struct FeedingRegion {
 /// The feeding segments of a share by a rule that looks at one node at a time: narrower than `feeder_radius`, no
 /// venule, fed either by a vessel at least that wide or from outside (a boundary node that no vessel feeds), so that a
 /// path that narrows monotonously has one. The resistance share is the pressure drop over `whole_drop` [Pa], the drop
-/// from inlets to outlets: a first value, to be calibrated by `resistance_share`. Ascending in the local index. `feed`:
-/// `widest_feed` after the reduction over ranks.
+/// from inlets to outlets: a first value, too small in a meshed network, to be calibrated by `share_from_flows`.
+/// Ascending in the local index. `feed`: `widest_feed` after the reduction over ranks.
 [[nodiscard]] std::vector<FeedingRegion> feeding_regions(const IntermittencySettings& settings,
                                                          const VesselGraph& share, std::span<const double> pressure,
                                                          std::span<const double> feed, double whole_drop);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -185,6 +186,10 @@ TEST(IntermittentFlow, ConductanceFactorsByHand) {
   EXPECT_NEAR(flow_ratio(0.5, 0.5), 2.0 / 3, 1e-15);
   EXPECT_NEAR(conductance_factor(2.0 / 3, 0.5), 0.5, 1e-15);
   EXPECT_NEAR(resistance_share(0.5, 2.0 / 3), 0.5, 1e-15);
+  EXPECT_NEAR(share_from_flows(1, 9, 0.5, 6), 0.5, 1e-15);
+  EXPECT_NEAR(share_from_flows(0.8, flow_ratio(0.8, 0.2), 0.1, flow_ratio(0.1, 0.2)), 0.2, 1e-14);
+  EXPECT_EQ(share_from_flows(1, 5, 0.1, 6), 1e-3);
+  EXPECT_EQ(share_from_flows(0.5, 5, 0.4, 1), 1);
   EXPECT_EQ(conductance_factor(1, 0.3), 1);
   EXPECT_EQ(conductance_factor(1e-9, 1), smallest_conductance_factor);
   for (const double share : {0.01, 0.3, 1.0}) {
@@ -295,6 +300,42 @@ TEST(IntermittentFlow, RedCellsAreConservedAndDeeperSwingsMoveTheFluxMore) {
   EXPECT_LT(variation[0], 1e-6);
   EXPECT_GT(variation[1], 0.05);
   EXPECT_GT(variation[2], 2 * variation[1]);
+}
+
+TEST(IntermittentFlow, SnapshotsCalibrateAllRegionsAtOnce) {
+  const VesselGraph graph = tumour();
+  const std::vector<double> open(graph.segment.size(), 1.0);
+  const BloodLaws even = laws(false, SplitForm::proportional);
+  IntermittencySettings settings;
+  settings.noise = settings.stasis_chance = 0;
+  auto regions = regions_of(settings, graph, flow_at(graph, open, even));
+  constexpr int snapshots = 8;
+  std::vector<double> spread;  // by pass: median over regions of |ln(realised swing)/ln(drawn swing) - 1|
+  for (int pass = 0; pass < 4; ++pass) {
+    std::vector<std::array<double, 2>> highest(regions.size()), lowest(regions.size(), {1, 1e300});
+    std::vector<double> drawn(regions.size(), 0.0), error;
+    for (int k = 0; k < snapshots; ++k) {
+      const auto factors = snapshot_factors(settings, regions, open.size(), 0, k, snapshots);
+      const BloodFlow blood = flow_at(graph, factors, even);
+      for (std::size_t r = 0; r < regions.size(); ++r) {
+        const auto s = static_cast<std::size_t>(regions[r].segment);
+        const double flow = blood.red_cells[s];
+        if (factors[s] > highest[r][0]) highest[r] = {factors[s], flow};
+        if (factors[s] <= lowest[r][0]) lowest[r] = {factors[s], flow};
+      }
+    }
+    for (std::size_t r = 0; r < regions.size(); ++r) {
+      const double share = regions[r].resistance_share;
+      drawn[r] = flow_ratio(highest[r][0], share) / flow_ratio(lowest[r][0], share);
+      error.push_back(std::abs(std::log(highest[r][1] / lowest[r][1]) / std::log(drawn[r]) - 1));
+      regions[r].resistance_share = share_from_flows(highest[r][0], highest[r][1], lowest[r][0], lowest[r][1]);
+    }
+    std::sort(error.begin(), error.end());
+    spread.push_back(error[error.size() / 2]);
+  }
+  EXPECT_GT(spread[0], 0.3);  // the pressure drop alone is no calibration
+  EXPECT_LT(spread[2], 0.02);
+  EXPECT_LT(spread[3], 0.005);
 }
 
 TEST(IntermittentFlow, ParametersHaveRangeMeaningAndSource) {
