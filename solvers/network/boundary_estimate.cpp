@@ -27,7 +27,7 @@ std::size_t at(long i) { return static_cast<std::size_t>(i); }
 /// A sparse symmetric system with a fixed pattern, scaled from both sides, factored by MUMPS and refined.
 class SymmetricSystem {
  public:
-  explicit SymmetricSystem(std::size_t unknowns) : size_(unknowns) {}
+  SymmetricSystem(std::size_t unknowns, bool definite) : size_(unknowns), definite_(definite) {}
 
   /// Adds a place of the pattern (and its mirror image); values are given to `factor` in this order.
   void place(std::size_t row, std::size_t column) {
@@ -50,14 +50,14 @@ class SymmetricSystem {
     petsc(KSPSetUp(ksp_.get()));
   }
 
-  std::vector<double> solve(const std::vector<double>& rhs) {
+  std::vector<double> solve(const std::vector<double>& rhs, int refinements = 2) {
     {
       WriteAccess b(b_.get());
       for (std::size_t i = 0; i < size_; ++i) b[i] = rhs[i] * scale_[i];
     }
     petsc(VecSet(x_.get(), 0.0));
     petsc(VecCopy(b_.get(), residual_.get()));
-    for (int refinement = 0; refinement < 3; ++refinement) {
+    for (int round = 0; round <= refinements; ++round) {
       petsc(KSPSolve(ksp_.get(), residual_.get(), correction_.get()));
       KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
       petsc(KSPGetConvergedReason(ksp_.get(), &reason));
@@ -68,6 +68,7 @@ class SymmetricSystem {
                         size_, KSPConvergedReasons[reason]));
       }
       petsc(VecAXPY(x_.get(), 1.0, correction_.get()));
+      if (round == refinements) break;
       petsc(MatMult(matrix_.get(), x_.get(), residual_.get()));
       petsc(VecAYPX(residual_.get(), -1.0, b_.get()));
     }
@@ -91,6 +92,7 @@ class SymmetricSystem {
     petsc(MatCreate(PETSC_COMM_SELF, matrix_.out()));
     petsc(MatSetSizes(matrix_.get(), n, n, n, n));
     petsc(MatSetType(matrix_.get(), MATSEQAIJ));
+    if (definite_) petsc(MatSetOption(matrix_.get(), MAT_SPD, PETSC_TRUE));
     // The call reorders its lists.
     std::vector<PetscInt> rows = row_, columns = column_;
     petsc(MatSetPreallocationCOO(matrix_.get(), static_cast<PetscCount>(rows.size()), rows.data(), columns.data()));
@@ -120,11 +122,43 @@ class SymmetricSystem {
   }
 
   std::size_t size_;
+  bool definite_;
   std::vector<PetscInt> row_, column_;
   std::vector<double> scale_;
   MatHandle matrix_;
   KspHandle ksp_;
   VecHandle x_, b_, residual_, correction_;
+};
+
+/// A small dense symmetric positive definite system.
+class DenseSystem {
+ public:
+  /// `values` by columns.
+  void factor(std::size_t size, const std::vector<double>& values) {
+    const auto n = static_cast<PetscInt>(size);
+    petsc(MatCreateSeqDense(PETSC_COMM_SELF, n, n, nullptr, matrix_.out()));
+    PetscScalar* entries = nullptr;
+    petsc(MatDenseGetArrayWrite(matrix_.get(), &entries));
+    std::copy(values.begin(), values.end(), entries);
+    petsc(MatDenseRestoreArrayWrite(matrix_.get(), &entries));
+    petsc(MatSetOption(matrix_.get(), MAT_SPD, PETSC_TRUE));
+    petsc(MatCholeskyFactor(matrix_.get(), nullptr, nullptr));
+    petsc(MatCreateVecs(matrix_.get(), x_.out(), b_.out()));
+  }
+
+  std::vector<double> solve(const std::vector<double>& rhs) {
+    {
+      WriteAccess b(b_.get());
+      std::copy(rhs.begin(), rhs.end(), b.data());
+    }
+    petsc(MatSolve(matrix_.get(), b_.get(), x_.get()));
+    ReadAccess x(x_.get());
+    return {x.data(), x.data() + rhs.size()};
+  }
+
+ private:
+  MatHandle matrix_;
+  VecHandle x_, b_;
 };
 
 /// The least squares of Fry et al. for one network. Pressures are counted from the target.
@@ -149,6 +183,11 @@ class Estimator {
   void set_conductances();
   void number_unknowns();
   void factor(double weight);
+  void reduce();
+  void follow(std::vector<double>& pressure, bool known_flows, int refinements);
+  [[nodiscard]] std::vector<double> transposed(const std::vector<double>& force, int refinements);
+  void add_squares(double pressure_weight, double shear_weight, const std::vector<double>& pressure,
+                   std::vector<double>& force) const;
   void solve(double weight, State& state);
   void aim(double step, State& state) const;
   long turn(State& state) const;
@@ -178,6 +217,12 @@ class Estimator {
   std::vector<std::size_t> free_, conserved_;
   std::vector<SymmetricSystem> system_;  // none or one
   std::vector<double> scale_;
+  // Where unknown nodes are few, everything is a function of their pressures: conserved nodes follow from them.
+  bool reduced_ = false;
+  std::vector<std::size_t> chosen_;             // unknown nodes
+  std::vector<double> of_pressure_, of_shear_;  // the squares in terms of their pressures, by columns
+  std::vector<double> given_;                   // pressures where theirs are the target
+  DenseSystem dense_;
   BoundaryEstimate result_;
 };
 
@@ -291,8 +336,22 @@ void Estimator::number_unknowns() {
     if (!unknown_[n]) conserved_.push_back(n);
   }
   for (std::size_t k = 0; k < conserved_.size(); ++k) multiplier_[conserved_[k]] = static_cast<long>(free_.size() + k);
+  for (const std::size_t n : free_)
+    if (unknown_[n]) chosen_.push_back(n);
   if (free_.empty()) return;
-  SymmetricSystem& system = system_.emplace_back(free_.size() + conserved_.size());
+  reduced_ = static_cast<long>(chosen_.size()) <= settings_.reduction_limit;
+  if (reduced_) {
+    for (const std::size_t n : conserved_) multiplier_[n] -= static_cast<long>(free_.size());
+    SymmetricSystem& system = system_.emplace_back(conserved_.size(), true);
+    for (std::size_t k = 0; k < conserved_.size(); ++k) system.place(k, k);
+    for (const std::size_t s : active_) {
+      const auto [i, j] = graph_.segment[s];
+      if (multiplier_[at(i)] >= 0 && multiplier_[at(j)] >= 0)
+        system.place(at(multiplier_[at(i)]), at(multiplier_[at(j)]));
+    }
+    return;
+  }
+  SymmetricSystem& system = system_.emplace_back(free_.size() + conserved_.size(), false);
   for (std::size_t k = 0; k < free_.size(); ++k) system.place(k, k);
   for (std::size_t k = 0; k < conserved_.size(); ++k) {
     system.place(at(multiplier_[conserved_[k]]), at(row_[conserved_[k]]));
@@ -306,8 +365,97 @@ void Estimator::number_unknowns() {
   }
 }
 
+/// Sets the pressures of conserved nodes from all others.
+void Estimator::follow(std::vector<double>& pressure, bool known_flows, int refinements) {
+  if (conserved_.empty()) return;
+  std::vector<double> rhs(conserved_.size(), 0.0);
+  for (std::size_t k = 0; k < conserved_.size(); ++k)
+    if (known_flows && graph_.boundary[conserved_[k]] == BoundaryKind::flow)
+      rhs[k] = graph_.boundary_value[conserved_[k]];
+  for (const std::size_t s : active_) {
+    const auto [i, j] = graph_.segment[s];
+    const long a = multiplier_[at(i)], b = multiplier_[at(j)];
+    if (a >= 0 && b < 0) rhs[at(a)] += conductance_[s] * pressure[at(j)];
+    if (b >= 0 && a < 0) rhs[at(b)] += conductance_[s] * pressure[at(i)];
+  }
+  const std::vector<double> found = system_.front().solve(rhs, refinements);
+  for (std::size_t k = 0; k < conserved_.size(); ++k) pressure[conserved_[k]] = found[k];
+}
+
+/// What a force on the pressures of free nodes is worth at the chosen nodes: the transpose of `follow`.
+std::vector<double> Estimator::transposed(const std::vector<double>& force, int refinements) {
+  std::vector<double> all = force;
+  if (!conserved_.empty()) {
+    std::vector<double> rhs(conserved_.size());
+    for (std::size_t k = 0; k < conserved_.size(); ++k) rhs[k] = force[conserved_[k]];
+    const std::vector<double> found = system_.front().solve(rhs, refinements);
+    for (const std::size_t s : active_) {
+      const auto [i, j] = graph_.segment[s];
+      const long a = multiplier_[at(i)], b = multiplier_[at(j)];
+      if (a >= 0 && b < 0) all[at(j)] += conductance_[s] * found[at(a)];
+      if (b >= 0 && a < 0) all[at(i)] += conductance_[s] * found[at(b)];
+    }
+  }
+  std::vector<double> result(chosen_.size());
+  for (std::size_t k = 0; k < chosen_.size(); ++k) result[k] = all[chosen_[k]];
+  return result;
+}
+
+/// Adds the derivatives of the weighted squares (targets left out) at `pressure`.
+void Estimator::add_squares(double pressure_weight, double shear_weight, const std::vector<double>& pressure,
+                            std::vector<double>& force) const {
+  if (pressure_weight != 0)
+    for (const std::size_t n : free_) force[n] += pressure_weight * weight_[n] * pressure[n];
+  if (shear_weight == 0) return;
+  for (const std::size_t s : active_) {
+    const auto [i, j] = graph_.segment[s];
+    const double pull = shear_weight * graph_.length[s] * slope_[s] * shear(s, pressure);
+    force[at(i)] += pull;
+    force[at(j)] -= pull;
+  }
+}
+
+void Estimator::reduce() {
+  if (!reduced_) return;
+  std::vector<double> values(conserved_.size(), 0.0), scale(conserved_.size());
+  for (const std::size_t s : active_)
+    for (const long n : graph_.segment[s])
+      if (multiplier_[at(n)] >= 0) values[at(multiplier_[at(n)])] += conductance_[s];
+  for (std::size_t k = 0; k < conserved_.size(); ++k) scale[k] = 1 / std::sqrt(values[k]);
+  for (const std::size_t s : active_) {
+    const auto [i, j] = graph_.segment[s];
+    if (multiplier_[at(i)] >= 0 && multiplier_[at(j)] >= 0) values.push_back(-conductance_[s]);
+  }
+  if (!conserved_.empty()) system_.front().factor(values, scale);
+  of_pressure_.clear();
+  of_shear_.clear();
+  std::vector<double> one(unknown_.size(), 0.0), force(unknown_.size());
+  for (const std::size_t n : chosen_) {
+    one[n] = 1;
+    follow(one, false, 0);
+    for (const bool of_shear : {false, true}) {
+      force.assign(unknown_.size(), 0.0);
+      add_squares(of_shear ? 0 : 1, of_shear ? 1 : 0, one, force);
+      const std::vector<double> column = transposed(force, 0);
+      std::vector<double>& matrix = of_shear ? of_shear_ : of_pressure_;
+      matrix.insert(matrix.end(), column.begin(), column.end());
+    }
+    one[n] = 0;
+  }
+  given_.assign(unknown_.size(), 0.0);
+  for (std::size_t n = 0; n < unknown_.size(); ++n)
+    if (graph_.boundary[n] == BoundaryKind::pressure) given_[n] = graph_.boundary_value[n] - settings_.target_pressure;
+  follow(given_, true, 2);
+}
+
 void Estimator::factor(double weight) {
   if (system_.empty()) return;
+  if (reduced_) {
+    std::vector<double> values(of_pressure_);
+    for (std::size_t k = 0; k < values.size(); ++k) values[k] += weight * of_shear_[k];
+    dense_.factor(chosen_.size(), values);
+    return;
+  }
   std::vector<double> squares(unknown_.size()), conductances(unknown_.size(), 0.0), values;
   squares = weight_;
   for (const std::size_t s : active_) {
@@ -339,6 +487,24 @@ void Estimator::solve(double weight, State& state) {
   ++state.solves;
   state.change = 0;
   if (system_.empty()) return;
+  if (reduced_) {
+    std::vector<double> force(unknown_.size(), 0.0), next(unknown_.size(), 0.0);
+    add_squares(-1, -weight, given_, force);
+    for (const std::size_t s : active_) {
+      const double pull = weight * graph_.length[s] * slope_[s] * state.bias * state.direction[s] * state.target[s];
+      force[at(graph_.segment[s][0])] += pull;
+      force[at(graph_.segment[s][1])] -= pull;
+    }
+    const std::vector<double> found = dense_.solve(transposed(force, 1));
+    for (std::size_t k = 0; k < chosen_.size(); ++k) next[chosen_[k]] = found[k];
+    follow(next, false, 1);
+    for (const std::size_t n : free_) {
+      const double p = given_[n] + next[n];
+      state.change = std::max(state.change, std::abs(p - state.pressure[n]) / settings_.target_pressure);
+      state.pressure[n] = p;
+    }
+    return;
+  }
   std::vector<double> rhs(free_.size() + conserved_.size(), 0.0);
   for (const std::size_t n : conserved_)
     if (graph_.boundary[n] == BoundaryKind::flow) rhs[at(multiplier_[n])] += graph_.boundary_value[n];
@@ -442,13 +608,13 @@ Estimator::State Estimator::start(int number) {
   solve(0.0, state);
   aim(1.0, state);
   state.bias = 1;
-  // What the known conditions alone leave open is drawn, as seen from the node of the lower name.
+  // What the known conditions alone leave open is drawn (in later starts all), as seen from the node of the lower name.
   const RandomStream draws(settings_.seed, fmt::format("boundary_estimate.{}", number));
   for (const std::size_t s : active_) {
     const double tau = shear(s, state.pressure);
     const auto [i, j] = graph_.segment[s];
     bool forward = tau > 0;
-    if (std::abs(tau) < still * state.target[s]) {
+    if (number > 0 || std::abs(tau) < still * state.target[s]) {
       const bool up = draws.uniform(static_cast<std::uint64_t>(graph_.segment_id[s])) < 0.5;
       forward = up == (graph_.node_id[at(i)] < graph_.node_id[at(j)]);
     }
@@ -479,7 +645,7 @@ void Estimator::flow_at(const State& state, BoundaryEstimate& result) const {
     open.push_back(n);
   }
   if (!open.empty()) {
-    SymmetricSystem system(open.size());
+    SymmetricSystem system(open.size(), true);
     std::vector<double> diagonal(open.size(), 0.0), rhs(open.size(), 0.0), values;
     for (std::size_t k = 0; k < open.size(); ++k) {
       if (graph_.boundary[open[k]] == BoundaryKind::flow) rhs[k] = graph_.boundary_value[open[k]];
@@ -589,6 +755,7 @@ BoundaryEstimate Estimator::run() {
   classify();
   set_conductances();
   number_unknowns();
+  reduce();
   State best;
   int solves = 0;
   long changes = 0;
@@ -609,6 +776,7 @@ BoundaryEstimate Estimator::run() {
       result_.haematocrit_change = std::max(result_.haematocrit_change, std::abs(solved[s] - haematocrit_[s]));
     haematocrit_ = solved;
     set_conductances();
+    reduce();
     best.solves = 0;
     best.changes = 0;
     best.held = best.converged = false;

@@ -30,10 +30,11 @@ struct BoundaryEstimateSettings {
   int doublings = 12;  ///< of the weight of shear on its way to shear_weight
   int repeats = 5;     ///< most updates of the directions at one weight; the last weight has last_repeats
   int last_repeats = 200;
-  double tolerance = 1e-6;    ///< largest last change of a pressure over the target pressure
-  int starts = 1;             ///< random sets of first directions of which the best is kept
-  std::uint64_t seed = 1;     ///< of the first directions
-  double haematocrit = 0.45;  ///< discharge haematocrit of all vessels where `segment_haematocrit` is empty
+  double tolerance = 1e-6;      ///< largest last change of a pressure over the target pressure
+  int starts = 1;               ///< random sets of first directions of which the best is kept
+  long reduction_limit = 2000;  ///< most unknown nodes to which the system is reduced, see estimate_boundaries
+  std::uint64_t seed = 1;       ///< of the first directions
+  double haematocrit = 0.45;    ///< discharge haematocrit of all vessels where `segment_haematocrit` is empty
   std::vector<double> segment_haematocrit;
   /// Apparent viscosity [Pa s] at a diameter [m] and a haematocrit. Required.
   std::function<double(double diameter, double haematocrit)> viscosity;
@@ -77,9 +78,11 @@ struct BoundaryEstimate {
 /// Estimates the pressures of `unknown` nodes (Fry, Lee, Smith & Secomb 2012, Microcirculation 19:530): minimises
 /// sum w (p - p_0)^2 + k sum l (tau - s tau_0)^2, w half the length of vessel at a node, subject to conservation of
 /// flow at all other nodes and to the known pressures and flows; the directions s follow the flow while the weight k is
-/// doubled up to its last value. One sparse symmetric system (pressures and Lagrange multipliers) is solved by MUMPS on
-/// this process. `graph` is a whole network. Throws InputError for segments without length or radius, for unknown nodes
-/// that do not exist or have a condition. Not collective.
+/// doubled up to its last value. Up to `reduction_limit` unknown nodes the least squares are written in their pressures
+/// alone (one sparse factorisation, three solves per unknown node, then a dense system); for more, one sparse symmetric
+/// system of pressures and Lagrange multipliers is factored at each weight. MUMPS does both, on this process. `graph`
+/// is a whole network. Throws InputError for segments without length or radius, for unknown nodes that do not exist or
+/// have a condition. Not collective.
 [[nodiscard]] BoundaryEstimate estimate_boundaries(const VesselGraph& graph, const std::vector<long>& unknown,
                                                    const BoundaryEstimateSettings& settings);
 

@@ -316,6 +316,12 @@ TEST(BoundaryEstimate, RandomNetworksSettleAndConserve) {
     EXPECT_LT(found.imbalance, 1e-10) << seed;
     for (const double p : found.pressure) EXPECT_TRUE(std::isfinite(p)) << seed;
     EXPECT_GT(found.inflow, 0) << seed;
+    BoundaryEstimateSettings whole = real();
+    whole.reduction_limit = 0;  // with Lagrange multipliers
+    const BoundaryEstimate other = estimate_boundaries(graph, all_ends(graph), whole);
+    EXPECT_EQ(other.direction_changes, found.direction_changes) << seed;
+    for (std::size_t n = 0; n < found.pressure.size(); ++n)
+      EXPECT_NEAR(other.pressure[n], found.pressure[n], 1e-6 * target) << seed;
   }
 }
 
