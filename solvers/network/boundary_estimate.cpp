@@ -807,6 +807,7 @@ std::vector<long> open_ends(const VesselGraph& graph, const Box& box, double mar
     if (graph.boundary[at(n)] != BoundaryKind::none) continue;
     bool near = false;
     for (std::size_t axis = 0; axis < 3; ++axis) {
+      if (box.size[axis] <= 0) continue;  // a planar network lies in that face as a whole
       const double from_low = graph.position[at(n)][axis] - box.origin[axis];
       near = near || from_low <= margin || box.size[axis] - from_low <= margin;
     }

@@ -71,8 +71,8 @@ struct BoundaryEstimate {
   [[nodiscard]] std::string text() const;
 };
 
-/// Ends of vessels without a boundary condition within `margin` [m] of a face of `box`, ascending; what ends deeper is
-/// a blind end.
+/// Ends of vessels without a boundary condition within `margin` [m] of a face of `box` (of its sides, where it is
+/// flat), ascending; what ends deeper is a blind end.
 [[nodiscard]] std::vector<long> open_ends(const VesselGraph& graph, const Box& box, double margin);
 
 /// Estimates the pressures of `unknown` nodes (Fry, Lee, Smith & Secomb 2012, Microcirculation 19:530): minimises

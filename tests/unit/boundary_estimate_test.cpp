@@ -15,6 +15,7 @@
 #include "base/units.hpp"
 #include "io/network_formats.hpp"
 #include "solvers/network/rheology.hpp"
+#include "tissue/boundary_settings.hpp"
 
 namespace sanctuary {
 namespace {
@@ -353,6 +354,8 @@ TEST(BoundaryEstimate, OpenEndsLieNearTheFaces) {
   const Box box{{0, -100 * um, -100 * um}, {200 * um, 200 * um, 200 * um}};
   EXPECT_EQ(open_ends(graph, box, 1.0), (std::vector<long>{0, 3}));
   EXPECT_EQ(open_ends(graph, box, 20 * um), std::vector<long>{0});
+  const Box plane{{0, -100 * um, 0}, {200 * um, 200 * um, 0}};
+  EXPECT_EQ(open_ends(graph, plane, 20 * um), std::vector<long>{0});
 }
 
 TEST(BoundaryEstimate, ParametersMatchTheSettings) {
@@ -362,6 +365,32 @@ TEST(BoundaryEstimate, ParametersMatchTheSettings) {
   EXPECT_NEAR(si(network::target_shear), settings.target_shear, 1e-12);
   EXPECT_NEAR(si(network::shear_weight), settings.shear_weight, 1e-4 * settings.shear_weight);
   EXPECT_EQ(network::estimate_haematocrit.value, settings.haematocrit);
+}
+
+TEST(BoundaryEstimate, SettingsComeFromTheDeck) {
+  Catalogue catalogue = boundary_estimate_parameters();
+  catalogue.insert(catalogue.end(), blood_parameters().begin(), blood_parameters().end());
+  const auto read = [&](const std::string& text) {
+    return boundary_estimate_settings(Deck::from_text(text, ".", {}, catalogue));
+  };
+  const BoundaryEstimateSettings defaults = read("");
+  EXPECT_TRUE(defaults.shear_from_pressure);
+  EXPECT_NEAR(defaults.shear_weight, BoundaryEstimateSettings{}.shear_weight, 100);
+  EXPECT_DOUBLE_EQ(defaults.viscosity(8 * um, 0.4), apparent_viscosity(Rheology{}, 8 * um, 0.4));
+  const BoundaryEstimateSettings set = read(
+      "[network]\ntarget_pressure = 20 mmHg\ntarget_shear_law = constant\ntarget_shear = 3 Pa\n"
+      "shear_weight = 1 (mmHg cm^2/dyn)^2\nestimate_seed = 7\nestimate_starts = 4\nestimate_haematocrit = 0.3\n"
+      "[blood]\nmean_cell_volume = 55 fl\n");
+  EXPECT_NEAR(set.target_pressure, 20 * mmhg, 1e-5);
+  EXPECT_FALSE(set.shear_from_pressure);
+  EXPECT_DOUBLE_EQ(set.target_shear, 3);
+  EXPECT_NEAR(set.shear_weight, 1333.22387415 * 1333.22387415, 1);  // 1 mmHg is 1333.22 dyn/cm^2
+  EXPECT_EQ(set.seed, 7U);
+  EXPECT_EQ(set.starts, 4);
+  EXPECT_EQ(set.haematocrit, 0.3);
+  Rheology rat;
+  rat.mean_cell_volume = 55e-18;
+  EXPECT_NEAR(set.viscosity(8 * um, 0.4), apparent_viscosity(rat, 8 * um, 0.4), 1e-12);
 }
 
 /// The `kept` largest boundary flows of a network stay; the others, and pressures unless kept, become unknown.
