@@ -1,4 +1,5 @@
 #pragma once
+#include <petscdm.h>
 #include <petscksp.h>
 
 #include <string>

@@ -117,6 +117,36 @@ def bad_input(folder, ranks):
     expect(failed.returncode == 4, f"exit {failed.returncode}, expected 4: {failed.stderr}")
 
 
+def boundaries_estimated(folder, ranks):
+    (folder / "y_nodes.csv").write_text(
+        "node,x_um,y_um,z_um,boundary_pressure_mmHg\n0,0,0,0,45\n1,200,0,0,\n2,300,100,0,\n3,300,-100,0,\n4,250,0,0,\n")
+    (folder / "y_segments.csv").write_text("node_a,node_b,radius_um\n0,1,8\n1,2,6\n1,3,6\n1,4,3\n")
+    made = run(folder, "import", "y.csv", "--estimate-boundaries", "--set", "network.estimate_margin=10 um", "-o", "y.h5",
+               ranks=ranks)
+    expect(made.returncode == 0, made.stderr)
+    for words in ("unknown boundary nodes     2, now ", "1 pressures, 0 flows", "settled"):
+        expect(words in made.stdout, f"'{words}' is not in: {made.stdout}")
+    with h5py.File(folder / "y.h5") as file:
+        expect(list(file["boundary/kind"][:]) == [1, 0, 1, 1, 0], str(file["boundary/kind"][:]))
+        pressure = file["boundary/value"][:] / 133.322387415
+        expect(abs(pressure[0] - 45) < 1e-9, "the known pressure is kept")
+        expect(0 < pressure[2] < 45 and abs(pressure[2] - pressure[3]) < 1e-6, f"the arms are alike: {pressure}")
+    more = run(folder, "import", "y.csv", "--estimate-boundaries", "--set", "network.estimate_margin=10 um", "--set",
+               "network.target_shear_law=constant", "--set", "network.target_shear=200 dyn/cm^2", "-o", "more.h5", ranks=ranks)
+    expect(more.returncode == 0, more.stderr)
+    with h5py.File(folder / "more.h5") as file:
+        expect(file["boundary/value"][2] / 133.322387415 < pressure[2] - 1, "a larger shear lowers the outlets")
+    kept = ("y.h5", "more.h5")
+    refused(run(folder, "import", "y.csv", "--set", "network.target_shear=1 Pa", "-o", "out.h5", ranks=ranks),
+            ["network.target_shear", "without --estimate-boundaries"], folder, kept)
+    refused(run(folder, "import", "y.csv", "--estimate-boundaries", "--set", "network.target_presure=1 Pa", "-o", "out.h5",
+                ranks=ranks), ["unknown key", "target_pressure"], folder, kept)
+    (folder / "zero_nodes.csv").write_text("node,x_um,y_um,z_um\n0,0,0,0\n1,50,0,0\n")
+    (folder / "zero_segments.csv").write_text("node_a,node_b,radius_um\n0,1,0\n")
+    refused(run(folder, "import", "zero.csv", "--estimate-boundaries", "-o", "out.h5", ranks=ranks),
+            ["1 segments without a positive radius", "repair"], folder, kept)
+
+
 def reference_networks(folder):
     if not (REFERENCE / "microvesselchaste_tumor").exists():
         print("skipped: reference data not found")
@@ -126,13 +156,17 @@ def reference_networks(folder):
     told = json.loads(run(folder, "info", tapmeier, "--length-unit", "um", "--format", "json").stdout)
     expect((told["statistics"]["segments"], told["statistics"]["pieces"]) == (806, 5), str(told["statistics"]))
     expect(any("15 points have radius 0" in note for note in told["notes"]), str(told["notes"]))
+    open_ends = run(folder, "import", tapmeier, "--length-unit", "um", "--repair", "--estimate-boundaries", "-o", "tumour.h5")
+    expect(open_ends.returncode == 0 and "unknown boundary nodes     42, now" in open_ends.stdout, open_ends.stdout + open_ends.stderr)
+    with h5py.File(folder / "tumour.h5") as file:
+        expect(np.sum(file["boundary/kind"][:] == 1) == 42, "42 pressure nodes")
     bed = json.loads(run(folder, "info", REFERENCE / "dumux_embedded" / "network.dgf", "--format", "json").stdout)
     expect((bed["statistics"]["segments"], bed["statistics"]["nodes"], bed["statistics"]["pressure_nodes"]) ==
            (1735, 1746, 126), str(bed["statistics"]))
 
 
 for count in (1, 2):
-    for test in (generate_and_describe, repair_on_request, bad_input):
+    for test in (generate_and_describe, repair_on_request, boundaries_estimated, bad_input):
         with tempfile.TemporaryDirectory() as place:
             test(pathlib.Path(place), count)
 with tempfile.TemporaryDirectory() as place:

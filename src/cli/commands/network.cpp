@@ -13,6 +13,8 @@
 #include "cli/commands.hpp"
 #include "io/network_formats.hpp"
 #include "patient/parameters.hpp"
+#include "solvers/network/rheology.hpp"
+#include "tissue/boundary_settings.hpp"
 #include "tissue/network_generator.hpp"
 
 namespace sanctuary {
@@ -197,6 +199,23 @@ void write_and_tell(MPI_Comm comm, const Invocation& invocation, const VesselGra
   if (!invocation.quiet) print_once(comm, text);
 }
 
+/// Estimates what the file leaves open at the ends of vessels; the report.
+std::string estimate(MPI_Comm comm, const Invocation& invocation, VesselGraph& graph) {
+  Catalogue catalogue = boundary_estimate_parameters();
+  catalogue.insert(catalogue.end(), blood_parameters().begin(), blood_parameters().end());
+  const Deck deck = Deck::from_text("", ".", invocation.overrides, catalogue);
+  std::string text;
+  on_root(comm, [&] {
+    const std::vector<long> unknown =
+        open_ends(graph, box_of(invocation, graph), deck.number(network::estimate_margin));
+    BoundaryEstimate found = estimate_boundaries(graph, unknown, boundary_estimate_settings(deck));
+    text = "boundary pressures estimated:\n" + found.text();
+    graph = std::move(found.graph);
+  });
+  broadcast(comm, graph);
+  return text;
+}
+
 int import_network(MPI_Comm comm, const Invocation& invocation) {
   need_output(invocation);
   std::vector<std::string> notes;
@@ -213,6 +232,12 @@ int import_network(MPI_Comm comm, const Invocation& invocation) {
     text += done.changed() ? "repaired:\n" + done.text() : "repaired: nothing\n" + done.text();
     graph = std::move(mended);
     text += "left:\n" + findings(graph, box_of(invocation, graph), false);
+  }
+  if (!option(invocation, "estimate-boundaries").empty()) {
+    text += estimate(comm, invocation, graph);
+  } else if (!invocation.overrides.empty()) {
+    throw InputError(fmt::format("network import: --set {}: has no effect without --estimate-boundaries",
+                                 invocation.overrides.front().key));
   }
   write_and_tell(comm, invocation, graph, std::move(text));
   return static_cast<int>(ExitCode::done);
@@ -285,6 +310,8 @@ std::vector<CommandOption> network_options() {
           {"maturity", "NUMBER", "import, info: maturity of segments for which the file gives none (0 to 1)"},
           {"box", "LENGTHS", "import, info: box of tissue: size, or corner and size, as in '550 um, 520 um, 230 um'"},
           {"repair", "", "import: repairs what is found: merges, drops, fills radii; each change is reported"},
+          {"estimate-boundaries", "",
+           "import: estimates pressures of open ends; targets by --set network.target_pressure=..."},
           {"format", "FORMAT", "info: text (default) or json"}};
 }
 
