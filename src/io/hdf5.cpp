@@ -413,11 +413,20 @@ std::string Hdf5Reader::text(const std::string& dataset) const {
 }
 
 void Hdf5Reader::read_box(const std::string& dataset, const Extent& start, const Extent& count, double* values) const {
+  read_box_raw(dataset, start, count, H5T_NATIVE_DOUBLE, values);
+}
+
+void Hdf5Reader::read_box(const std::string& dataset, const Extent& start, const Extent& count, long* values) const {
+  read_box_raw(dataset, start, count, H5T_NATIVE_LONG, values);
+}
+
+void Hdf5Reader::read_box_raw(const std::string& dataset, const Extent& start, const Extent& count, hid_t memory,
+                              void* values) const {
   const Hdf5Id opened = open_dataset(dataset);
   const Hdf5Id all(H5Dget_space(opened.get()), H5Sclose);
   const Hdf5Id part = space_of(count);
   if (H5Sselect_hyperslab(all.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
-      H5Dread(opened.get(), H5T_NATIVE_DOUBLE, part.get(), all.get(), H5P_DEFAULT, values) < 0)
+      H5Dread(opened.get(), memory, part.get(), all.get(), H5P_DEFAULT, values) < 0)
     fail("cannot read", dataset);
 }
 

@@ -140,12 +140,15 @@ class Hdf5Reader {
   [[nodiscard]] std::vector<long> integers(const std::string& dataset) const;
   [[nodiscard]] std::string text(const std::string& dataset) const;
   void read_box(const std::string& dataset, const Extent& start, const Extent& count, double* values) const;
+  void read_box(const std::string& dataset, const Extent& start, const Extent& count, long* values) const;
   [[nodiscard]] double number_attribute(const std::string& object, const std::string& name) const;
   [[nodiscard]] std::vector<double> numbers_attribute(const std::string& object, const std::string& name) const;
   [[nodiscard]] std::string text_attribute(const std::string& object, const std::string& name) const;
 
  private:
   [[noreturn]] void fail(const std::string& action, const std::string& object) const;
+  void read_box_raw(const std::string& dataset, const Extent& start, const Extent& count, hid_t memory,
+                    void* values) const;
   [[nodiscard]] Hdf5Id open_dataset(const std::string& dataset) const;
   [[nodiscard]] Hdf5Id open_attribute(const std::string& object, const std::string& name) const;
   std::filesystem::path path_;

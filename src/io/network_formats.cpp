@@ -187,6 +187,16 @@ VesselGraph read_network(const std::filesystem::path& path, const ReadOptions& o
   return graph;
 }
 
+VesselGraph read_network_share(MPI_Comm comm, const std::filesystem::path& path, const ReadOptions& options,
+                               std::vector<std::string>* notes) {
+  VesselGraph graph;
+  bool in_parts = false;
+  together(comm, [&] { in_parts = resolved(options.format, path) == NetworkFormat::hdf5; });
+  if (in_parts) return network_text::read_hdf5_share(comm, path);
+  on_root(comm, [&] { graph = read_network(path, options, notes); });
+  return graph;
+}
+
 VesselGraph read_network(MPI_Comm comm, const std::filesystem::path& path, const ReadOptions& options,
                          std::vector<std::string>* notes) {
   VesselGraph graph;

@@ -39,8 +39,14 @@ struct ReadOptions {
 /// `diagnose`. Remarks such as dropped segments go to `notes`. Serial.
 [[nodiscard]] VesselGraph read_network(const std::filesystem::path& path, const ReadOptions& options = {},
                                        std::vector<std::string>* notes = nullptr);
-/// Reads on rank 0 and gives the graph to all ranks; a failure is thrown on all of them. `notes` is filled on rank 0.
-/// Collective on `comm`.
+/// Reads a share of the network (solvers/network/share.hpp): of our HDF5 each rank reads its part of the file, other
+/// formats are read on rank 0, which then holds all of it. A failure is thrown on all ranks; `notes` is filled on rank
+/// 0. Collective on `comm`.
+[[nodiscard]] VesselGraph read_network_share(MPI_Comm comm, const std::filesystem::path& path,
+                                             const ReadOptions& options = {},
+                                             std::vector<std::string>* notes = nullptr);
+/// Reads on rank 0 and gives all of the graph to all ranks, for networks that are small; a failure is thrown on all of
+/// them. `notes` is filled on rank 0. Collective on `comm`.
 [[nodiscard]] VesselGraph read_network(MPI_Comm comm, const std::filesystem::path& path,
                                        const ReadOptions& options = {}, std::vector<std::string>* notes = nullptr);
 /// Copies the graph of rank 0 to all ranks. Collective on `comm`.

@@ -59,6 +59,8 @@ using Notes = std::vector<std::string>;
 [[nodiscard]] VesselGraph read_vtp(const std::filesystem::path& path, const ReadOptions& options, Notes& notes);
 [[nodiscard]] VesselGraph read_csv(const std::filesystem::path& path, const ReadOptions& options, Notes& notes);
 [[nodiscard]] VesselGraph read_hdf5(const std::filesystem::path& path, const ReadOptions& options, Notes& notes);
+/// This rank's part of the file: as many segments as on the other ranks, with their nodes. Collective.
+[[nodiscard]] VesselGraph read_hdf5_share(MPI_Comm comm, const std::filesystem::path& path);
 
 void write_dgf(const std::filesystem::path& path, const VesselGraph& graph);
 void write_vtp(const std::filesystem::path& path, const VesselGraph& graph);

@@ -3,11 +3,13 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "base/comm.hpp"
 #include "base/error.hpp"
 #include "io/network_formats.hpp"
+#include "solvers/network/share.hpp"
 #include "tissue/network_generator.hpp"
 
 namespace sanctuary {
@@ -65,6 +67,33 @@ TEST(NetworkOnRanks, IsTheSameOnAllAfterReading) {
     folder = broadcast(MPI_COMM_WORLD, folder);
     expect_same(read_network(MPI_COMM_WORLD, folder + "/net.h5"), expected);
     EXPECT_THROW((void)read_network(MPI_COMM_WORLD, folder + "/gone.h5"), InputError);
+    on_root(MPI_COMM_WORLD, [&] { std::filesystem::remove_all(folder); });
+  }
+}
+
+TEST(NetworkOnRanks, EachRankReadsItsPartOfOurFiles) {
+  for (const bool listed : {false, true}) {
+    VesselGraph expected = sample(listed);
+    expected.add_node({1e-4, 2e-4, 3e-4}, 100000);  // without a segment
+    std::string folder;
+    on_root(MPI_COMM_WORLD, [&] {
+      folder = (std::filesystem::temp_directory_path() / "sanctuary_network_mpi_XXXXXX").string();
+      if (mkdtemp(folder.data()) == nullptr) throw IoError("no temporary folder");
+      write_network(folder + "/net.h5", expected);
+      std::filesystem::copy(folder + "/net.h5", folder + "/damaged.h5");
+      std::fstream file(folder + "/damaged.h5", std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(-2000, std::ios::end);
+      file.put('x').put('y').put('z');
+    });
+    folder = broadcast(MPI_COMM_WORLD, folder);
+    const VesselGraph share = read_network_share(MPI_COMM_WORLD, folder + "/net.h5");
+    const double ranks = size_of(MPI_COMM_WORLD), mine = static_cast<double>(share.segments());
+    EXPECT_NEAR(mine, static_cast<double>(expected.segments()) / ranks, 1);
+    EXPECT_EQ(count_over(MPI_COMM_WORLD, share.segments()), expected.segments());
+    const VesselGraph whole = gathered(MPI_COMM_WORLD, share);
+    if (rank_of(MPI_COMM_WORLD) == 0) expect_same(whole, expected);
+    EXPECT_THROW((void)read_network_share(MPI_COMM_WORLD, folder + "/gone.h5"), InputError);
+    EXPECT_THROW((void)read_network_share(MPI_COMM_WORLD, folder + "/damaged.h5"), InputError);
     on_root(MPI_COMM_WORLD, [&] { std::filesystem::remove_all(folder); });
   }
 }
