@@ -252,11 +252,7 @@ SegmentFlow steady_flow(VesselGraph graph, const BloodLaws& laws) {
   BloodFlow state;
   state.leak.assign(network.pieces(), 0.0);
   solver.solve(state);
-  if (!state.converged)
-    throw NumericsError("flow: the haematocrit is not steady after " + std::to_string(state.iterations) +
-                        " iterations (last change " + std::to_string(state.change) +
-                        "); try another phase separation, --set blood.split_form=proportional");
-  return {state.flow, state.haematocrit, state.pressure};
+  return {state.flow, state.haematocrit, state.pressure, state.converged};
 }
 
 Haemodynamics haemodynamics(MPI_Comm comm, const VesselGraph& share, const Box& box, const SegmentFlow& flow,

@@ -18,12 +18,12 @@ struct SegmentFlow {
   std::vector<double> flow;         ///< of each segment, positive from its first to its second node [m^3/s]
   std::vector<double> haematocrit;  ///< discharge haematocrit of each segment
   std::vector<double> pressure;     ///< of each node [Pa]
+  bool steady = true;               ///< the haematocrit settled; else the state nearest to steady
 };
 
 /// Steady flow of a whole graph by FlowSolver, without leaks. Pieces whose boundary nodes all have given flows, none a
 /// pressure, take pressure 0 at their largest outlet in place of its flow. Throws InputError on a segment without
-/// a positive radius or length and where no blood can flow, NumericsError if the haematocrit is not steady. Not
-/// collective.
+/// a positive radius or length and where no node has a boundary condition. Not collective.
 [[nodiscard]] SegmentFlow steady_flow(VesselGraph graph, const BloodLaws& laws);
 
 /// How to judge a flow.

@@ -374,7 +374,8 @@ int make_network(MPI_Comm comm, const Invocation& invocation) {
 
 /// Steady blood flow of the network by the laws of section `blood`, on the share of this rank.
 Haemodynamics flow_figures(MPI_Comm comm, const Invocation& invocation, const VesselGraph& whole,
-                           const GraphShare& mine, const Box& box, HaemodynamicSettings& settings) {
+                           const GraphShare& mine, const Box& box, HaemodynamicSettings& settings,
+                           std::vector<std::string>& notes) {
   Catalogue catalogue = blood_parameters();
   catalogue.push_back(&outcomes::perfusion_velocity);
   const Deck deck = Deck::from_text("", ".", invocation.overrides, catalogue);
@@ -390,6 +391,10 @@ Haemodynamics flow_figures(MPI_Comm comm, const Invocation& invocation, const Ve
   laws.inlet_haematocrit = deck.number(blood::inlet_haematocrit);
   SegmentFlow all, part;
   together(comm, [&] { all = steady_flow(whole, laws); });
+  if (!all.steady)
+    notes.push_back(
+        "the haematocrit runs through a cycle: the flow shown is the state nearest to a steady one "
+        "(--set blood.phase_separation=proportional always settles)");
   for (const long s : mine.segment) {
     part.flow.push_back(all.flow[static_cast<std::size_t>(s)]);
     part.haematocrit.push_back(all.haematocrit[static_cast<std::size_t>(s)]);
@@ -412,7 +417,7 @@ int describe_network(MPI_Comm comm, const Invocation& invocation) {
   const NetworkStatistics found = statistics(comm, mine.graph, box);
   HaemodynamicSettings settings;
   Haemodynamics flow;
-  if (with_flow) flow = flow_figures(comm, invocation, graph, mine, box, settings);
+  if (with_flow) flow = flow_figures(comm, invocation, graph, mine, box, settings, notes);
   if (format == "json") {
     // Notes are known to rank 0 alone, and only rank 0 prints.
     nlohmann::ordered_json all{{"file", invocation.positional[1]},
