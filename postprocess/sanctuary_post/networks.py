@@ -173,7 +173,7 @@ def figure(names, networks):
             axes[4].loglog([edge * 1e6 for edge in counts["edge_m"]], counts["count"], "o-", color=ink[i], label=f"{names[i]}: {dimension:.2f}")
     axes[4].set_xlabel("edge of the boxes [µm]")
     axes[4].set_ylabel("boxes")
-    axes[4].legend(title="dimension", fontsize=8)
+    axes[4].legend(title="slope at the small end", fontsize=8)
 
     axes[5].set_title("Degree of nodes")
     width = 0.8 / len(networks)

@@ -10,6 +10,7 @@
 #include "base/comm.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "solvers/network/connectivity.hpp"
 #include "solvers/network/share.hpp"
 #include "solvers/statistics.hpp"
 
@@ -289,48 +290,6 @@ void least_over(MPI_Comm comm, std::vector<double>& values) {
   MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_MIN, comm);
 }
 
-/// Pieces, and length that can carry flow, from the graph of all vessels on rank 0.
-struct Topology {
-  long pieces = 0;
-  double carrying = 0, largest_piece = 0;  // [m]
-};
-Topology topology(MPI_Comm comm, const std::vector<Chain>& chains) {
-  std::vector<std::vector<Chain>> outgoing(at(size_of(comm)));
-  outgoing[0] = chains;
-  const std::vector<Chain> all = deliver(comm, outgoing);
-  Topology found;
-  if (rank_of(comm) == 0) {
-    VesselGraph graph;
-    std::unordered_map<long, long> index;
-    for (const Chain& chain : all) {
-      std::array<long, 2> ends{};
-      for (std::size_t e = 0; e < 2; ++e) {
-        const auto [known, fresh] = index.try_emplace(chain.node[e], graph.nodes());
-        if (fresh) graph.set_boundary(graph.add_node(chain.place[e], chain.node[e]), chain.boundary[e], 0);
-        ends[e] = known->second;
-      }
-      graph.add_segment(ends[0], ends[1], chain.flows ? 1 : 0, graph.segments());
-    }
-    const std::vector<long> piece = connected_pieces(graph);
-    const std::vector<bool> carries = can_carry_flow(graph);
-    std::vector<Fixed> length;
-    Fixed carrying = 0;
-    for (std::size_t c = 0; c < all.size(); ++c) {
-      const auto mine = at(piece[at(graph.segment[c][0])]);
-      if (mine >= length.size()) length.resize(mine + 1, 0);
-      length[mine] += all[c].length;
-      if (carries[c]) carrying += all[c].length;
-    }
-    found.pieces = static_cast<long>(length.size());
-    found.carrying = real(carrying);
-    if (!length.empty()) found.largest_piece = real(*std::max_element(length.begin(), length.end()));
-  }
-  found.pieces = count_over(comm, found.pieces);
-  found.carrying = sum_over(comm, found.carrying);
-  found.largest_piece = sum_over(comm, found.largest_piece);
-  return found;
-}
-
 }  // namespace
 
 Distribution distribution(MPI_Comm comm, std::span<const double> values, std::span<const double> weights) {
@@ -402,9 +361,9 @@ BoxCounts count_boxes(MPI_Comm comm, const VesselGraph& share, const Box& box, d
   BoxCounts result;
   const double largest = *std::max_element(box.size.begin(), box.size.end());
   if (!(largest > 0) || count_over(comm, share.segments()) == 0) return result;
-  int finest = 4;
-  while (std::ldexp(largest, -(finest + 1)) >= smallest && finest < 19) ++finest;
-  const double edge = std::ldexp(largest, -finest);
+  const double edge = smallest;
+  int sizes = 3;
+  while (std::ldexp(edge, sizes) <= largest / 4 * (1 + 1e-9) && sizes < 20) ++sizes;
 
   // Signed indices of 21 bits each in one key; what lies on the far faces belongs to the last boxes.
   constexpr long centre = 1L << 20;
@@ -433,12 +392,12 @@ BoxCounts count_boxes(MPI_Comm comm, const VesselGraph& share, const Box& box, d
   unique(keys);
 
   const int ranks = size_of(comm);
-  for (int level = finest; level >= 2; --level) {
+  for (int size = 0; size < sizes; ++size) {
     std::vector<std::vector<std::uint64_t>> outgoing(at(ranks));
     for (const auto k : keys) outgoing[at(meeting_rank(static_cast<long>(k), ranks))].push_back(k);
     keys = deliver(comm, outgoing);
     unique(keys);
-    result.edge.push_back(std::ldexp(largest, -level));
+    result.edge.push_back(std::ldexp(edge, size));
     result.count.push_back(count_over(comm, static_cast<long>(keys.size())));
     for (auto& k : keys) {
       constexpr std::uint64_t mask = (1UL << 21) - 1;
@@ -448,11 +407,10 @@ BoxCounts count_boxes(MPI_Comm comm, const VesselGraph& share, const Box& box, d
     }
     unique(keys);
   }
-  std::reverse(result.edge.begin(), result.edge.end());
-  std::reverse(result.count.begin(), result.count.end());
   double x = 0, y = 0, xx = 0, xy = 0;
-  const auto n = static_cast<double>(result.edge.size());
-  for (std::size_t i = 0; i < result.edge.size(); ++i) {
+  result.fitted = std::min<std::size_t>(result.edge.size(), 4);
+  const auto n = static_cast<double>(result.fitted);
+  for (std::size_t i = 0; i < result.fitted; ++i) {
     const double u = -std::log(result.edge[i]), v = std::log(static_cast<double>(result.count[i]));
     x += u, y += v, xx += u * u, xy += u * v;
   }
@@ -525,7 +483,7 @@ NetworkStatistics statistics(MPI_Comm comm, const VesselGraph& share, const Box&
   const NodeRoles roles = node_roles(comm, share);
   const std::vector<Chain> chains = chains_of(comm, share, roles);
 
-  enum : std::size_t { segments, nodes, pressures, flows, blind, branching, isolated, vessels, first_type };
+  enum : std::size_t { segments, nodes, pressures, flows, blind, branching, vessels, first_type };
   std::array<long, first_type + 4> counts{};
   counts[segments] = share.segments();
   counts[vessels] = static_cast<long>(chains.size());
@@ -540,7 +498,6 @@ NetworkStatistics statistics(MPI_Comm comm, const VesselGraph& share, const Box&
     counts[flows] += share.boundary[n] == BoundaryKind::flow;
     counts[blind] += degree == 1 && share.boundary[n] == BoundaryKind::none;
     counts[branching] += degree >= 3;
-    counts[isolated] += degree == 0;
   }
   std::vector<double> surface, volume, length(share.length), carried[4];
   for (std::size_t s = 0; s < share.segment.size(); ++s) {
@@ -557,11 +514,15 @@ NetworkStatistics statistics(MPI_Comm comm, const VesselGraph& share, const Box&
   degrees.resize(at(highest), 0);
   MPI_Allreduce(MPI_IN_PLACE, degrees.data(), static_cast<int>(highest), MPI_LONG, MPI_SUM, comm);
 
-  const Topology shape = topology(comm, chains);
+  const Pieces pieces = pieces_of(comm, share, roles);
+  const std::vector<bool> carries = can_carry_flow(comm, share, roles);
+  std::vector<double> carrying;
+  for (std::size_t s = 0; s < share.segment.size(); ++s)
+    if (carries[s]) carrying.push_back(share.length[s]);
   result.segments = counts[segments];
   result.nodes = counts[nodes];
   result.vessels = counts[vessels];
-  result.pieces = shape.pieces + counts[isolated];
+  result.pieces = pieces.count;
   result.end_nodes = degrees.size() > 1 ? degrees[1] : 0;
   result.blind_ends = counts[blind];
   result.branch_points = counts[branching];
@@ -571,9 +532,10 @@ NetworkStatistics statistics(MPI_Comm comm, const VesselGraph& share, const Box&
   result.loops = result.segments - result.nodes + result.pieces;
   result.degrees = std::move(degrees);
   result.total_length = exact_sum_over(comm, length);
+  const double through = exact_sum_over(comm, carrying);
   if (result.total_length > 0) {
-    result.through_flow_share = std::min(1.0, shape.carrying / result.total_length);
-    result.largest_piece_share = std::min(1.0, shape.largest_piece / result.total_length);
+    result.through_flow_share = through / result.total_length;
+    result.largest_piece_share = std::min(1.0, pieces.longest_length / result.total_length);
   }
   for (std::size_t type = 0; type < 4; ++type) {
     result.types[type].segments = counts[first_type + type];

@@ -60,12 +60,15 @@ struct Vessel {
 
 /// Boxes of a cubic lattice that hold part of a centre line, by size of box.
 struct BoxCounts {
-  std::vector<double> edge;  ///< of the boxes, halved from entry to entry [m]
+  std::vector<double> edge;  ///< of the boxes, doubled from entry to entry [m]
   std::vector<long> count;
-  double dimension = 0;  ///< slope of log(count) over log(1/edge) by least squares; 0 of an empty network
+  std::size_t fitted = 0;  ///< entries, from the smallest, that give the dimension: up to eight times the smallest
+  double dimension = 0;    ///< slope of log(count) over log(1/edge) by least squares; 0 of an empty network
 };
-/// Counts boxes that the straight centre lines touch, with edges of a quarter, an eighth, ... of the largest side of
-/// `box` down to `smallest` [m], three sizes at least, lattice at the corner of `box`. Collective.
+/// Counts boxes that the straight centre lines touch, with edges from `smallest` [m] up to a quarter of the largest
+/// side of `box`, three sizes at least, lattice at the corner of `box`. The dimension is that of a fixed range of
+/// lengths, so that networks of different extent can be compared: under the distance between vessels it tends to 1,
+/// over it to 3. Collective.
 [[nodiscard]] BoxCounts count_boxes(MPI_Comm comm, const VesselGraph& share, const Box& box, double smallest);
 
 /// Distances from points of tissue to the nearest vessel.
@@ -124,8 +127,8 @@ struct NetworkStatistics {
   BoxCounts boxes;
   std::array<TypeShare, 4> types;  ///< unknown, arteriole, capillary, venule
 };
-/// Measures the network of which this rank holds `share`. For pieces and through-flow rank 0 looks at the graph of
-/// vessels, about 0.3 kB per vessel for that time. Collective; InputError as in vessels_of.
+/// Measures the network of which this rank holds `share`. No rank ever holds more than its share, but for rank 0, which
+/// joins what crosses ranks. Collective; InputError as in vessels_of.
 [[nodiscard]] NetworkStatistics statistics(MPI_Comm comm, const VesselGraph& share, const Box& box,
                                            const MorphometrySettings& settings = {});
 /// The same of a whole graph on the rank that calls. Not collective.

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/comm.hpp"
 #include "base/random.hpp"
+#include "solvers/network/connectivity.hpp"
 #include "solvers/network/haemodynamics.hpp"
 #include "solvers/network/share.hpp"
 #include "tissue/network_generator.hpp"
@@ -130,6 +132,54 @@ TEST(MorphometryOnRanks, HasTheSameDigitsAsAlone) {
     expect_same(a.vessel_length_bins, b.vessel_length_bins);
     expect_same(a.distance_bins, b.distance_bins);
   }
+}
+
+/// Few nodes and segments joined at random: trees, loops, parallel segments, self loops, closed radii, isolated nodes.
+VesselGraph random_graph(std::uint64_t seed) {
+  const RandomStream draws(seed, "random_graph");
+  VesselGraph graph;
+  const auto nodes = static_cast<long>(3 + draws.below(0, 40)), segments = static_cast<long>(1 + draws.below(1, 60));
+  for (long n = 0; n < nodes; ++n) {
+    graph.add_node({1e-6 * static_cast<double>(n), 0, 0}, 100 - 2 * n + 2 * nodes);
+    if (draws.uniform(static_cast<std::uint64_t>(1000 + n)) < 0.15) graph.set_boundary(n, BoundaryKind::pressure, 1);
+  }
+  for (long s = 0; s < segments; ++s) {
+    const auto c = static_cast<std::uint64_t>(2000 + 4 * s);
+    // Mostly between near neighbours, so that chains, trees and cut nodes are common.
+    const auto from = static_cast<long>(draws.below(c, static_cast<std::uint64_t>(nodes)));
+    const auto reach = static_cast<long>(draws.below(c + 1, draws.uniform(c + 2) < 0.8 ? 3 : 12));
+    graph.add_segment(from, (from + reach) % nodes, draws.uniform(c + 3) < 0.05 ? 0 : 1e-6, s);
+    graph.length.back() = 1e-6 * static_cast<double>(1 + s % 7);
+  }
+  return graph;
+}
+
+TEST(ConnectivityOnRanks, AgreesWithTheSearchOfTheWholeGraph) {
+  const int rank = rank_of(everyone), ranks = size_of(everyone);
+  long carrying = 0, not_carrying = 0;
+  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+    const VesselGraph graph = random_graph(seed);
+    const RandomStream draws(seed, "dealt");
+    std::vector<bool> mine(graph.segment.size());
+    for (std::size_t s = 0; s < mine.size(); ++s)
+      mine[s] = static_cast<int>(draws.below(s, static_cast<std::uint64_t>(ranks))) == rank;
+    const GraphShare part = seed % 2 == 0 ? share_of(graph, mine, rank == 0) : block_share(graph, rank, ranks);
+    const NodeRoles roles = node_roles(everyone, part.graph);
+    const std::vector<bool> expected = can_carry_flow(graph), found = can_carry_flow(everyone, part.graph, roles);
+    for (std::size_t s = 0; s < found.size(); ++s) {
+      EXPECT_EQ(found[s], expected[static_cast<std::size_t>(part.segment[s])]) << "graph " << seed << " segment " << s;
+      found[s] ? ++carrying : ++not_carrying;
+    }
+    const std::vector<long> piece = connected_pieces(graph);
+    std::vector<double> length(graph.position.size(), 0);
+    for (std::size_t s = 0; s < graph.segment.size(); ++s)
+      length[static_cast<std::size_t>(piece[static_cast<std::size_t>(graph.segment[s][0])])] += graph.length[s];
+    const Pieces pieces = pieces_of(everyone, part.graph, roles);
+    EXPECT_EQ(pieces.count, *std::max_element(piece.begin(), piece.end()) + 1) << seed;
+    EXPECT_NEAR(pieces.longest_length, *std::max_element(length.begin(), length.end()), 1e-18) << seed;
+  }
+  EXPECT_GT(carrying, 1000);
+  EXPECT_GT(not_carrying, 1000);
 }
 
 TEST(HaemodynamicsOnRanks, HaveTheSameDigitsAsAlone) {

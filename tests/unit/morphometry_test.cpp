@@ -186,9 +186,10 @@ TEST(FractalDimension, OfALineIsOneOfAPlaneTwoOfABoxThree) {
   EXPECT_NEAR(dimension(plane), 2, 1e-9);
   EXPECT_NEAR(dimension(full), 3, 1e-9);
   const BoxCounts counts = count_boxes(MPI_COMM_SELF, plane, box, 10 * um);
-  ASSERT_EQ(counts.edge.size(), 5U);  // 160, 80, 40, 20, 10 um
-  EXPECT_NEAR(counts.edge.front(), 160 * um, 1e-15);
-  EXPECT_EQ(counts.count, (std::vector<long>{16, 64, 256, 1024, 4096}));
+  ASSERT_EQ(counts.edge.size(), 5U);  // 10, 20, 40, 80, 160 um
+  EXPECT_EQ(counts.fitted, 4U);
+  EXPECT_NEAR(counts.edge.back(), 160 * um, 1e-15);
+  EXPECT_EQ(counts.count, (std::vector<long>{4096, 1024, 256, 64, 16}));
 }
 
 TEST(FractalDimension, OfShortRandomLinesFollowsTheNumberOfBoxesHit) {

@@ -132,8 +132,9 @@ std::string statistics_text(const NetworkStatistics& found, bool own_box) {
   line("tissue to nearest wall", spread_text(found.distance_to_wall, um, "um"));
   line("tissue to nearest axis", spread_text(found.distance_to_axis, um, "um"));
   if (!found.boxes.edge.empty())
-    line("fractal dimension", fmt::format("{:.3f} by box counts from {:.4g} down to {:.4g} um", found.boxes.dimension,
-                                          found.boxes.edge.front() * um, found.boxes.edge.back() * um));
+    line("fractal dimension",
+         fmt::format("{:.3f} by counts of boxes of {:.4g} to {:.4g} um", found.boxes.dimension,
+                     found.boxes.edge.front() * um, found.boxes.edge[found.boxes.fitted - 1] * um));
   return text;
 }
 
@@ -211,7 +212,7 @@ nlohmann::ordered_json statistics_json(const NetworkStatistics& found) {
           {"through_flow_share", found.through_flow_share},
           {"tortuosity", found.tortuosity},
           {"fractal_dimension", found.boxes.dimension},
-          {"box_counts", {{"edge_m", found.boxes.edge}, {"count", found.boxes.count}}},
+          {"box_counts", {{"edge_m", found.boxes.edge}, {"count", found.boxes.count}, {"fitted", found.boxes.fitted}}},
           {"radius_m", spread_json(found.radius)},
           {"radius_by_length_m", spread_json(found.radius_by_length)},
           {"length_m", spread_json(found.length)},
