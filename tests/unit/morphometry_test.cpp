@@ -70,7 +70,7 @@ TEST(Morphometry, CountsVesselsBetweenBranchPointsNotSegments) {
   // A Y whose stem has three segments and whose arms have one, a blind end, and a ring of three segments on its own.
   VesselGraph graph = made(
       {{0, 0, 0}, {10, 0, 0}, {20, 0, 0}, {30, 0, 0}, {40, 10, 0}, {40, -10, 0}, {0, 50, 0}, {10, 50, 0}, {5, 60, 0}},
-      {{0, 1}, {2, 1}, {2, 3}, {3, 4}, {5, 3}, {6, 7}, {7, 8}, {8, 6}});
+      {{0, 1}, {2, 3}, {2, 1}, {3, 4}, {5, 3}, {6, 7}, {7, 8}, {8, 6}});
   graph.set_boundary(0, BoundaryKind::pressure, 2), graph.set_boundary(4, BoundaryKind::pressure, 1);
   const auto s = measured(graph, {{0, 0, 0}, {100 * um, 100 * um, 100 * um}});
   EXPECT_EQ(s.vessels, 4);
@@ -136,7 +136,7 @@ TEST(VesselDistances, AgreeWithTryingEverySegment) {
       b[d] = a[d] + draws.uniform(7 * s + 3 + d, -1, 1) * (s % 20 == 0 ? 300 * um : 30 * um);
     }
     const long first = graph.add_node(a, graph.nodes()), second = graph.add_node(b, graph.nodes());
-    graph.add_segment(first, second, draws.uniform(7 * s + 6, 1, 12) * um, graph.segments());
+    graph.add_segment(first, second, draws.uniform(7 * s + 6, 1, 12) * (s % 100 == 7 ? 10 * um : um), graph.segments());
   }
   // The box reaches beyond the vessels, so that points outside their bounding box are met too.
   const Box box{{-200 * um, 0, -50 * um}, {700 * um, 400 * um, 500 * um}};
