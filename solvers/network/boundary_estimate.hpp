@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/parameter.hpp"
-#include "solvers/network/graph.hpp"
+#include "solvers/network/morphometry.hpp"
 
 namespace sanctuary {
 

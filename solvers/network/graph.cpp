@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <numbers>
 #include <numeric>
 #include <unordered_map>
 #include <unordered_set>
@@ -115,27 +114,6 @@ void for_each_repeated(const VesselGraph& graph, Visit visit) {
     if (!list.empty()) visit(s, duplicate);
     list.push_back(s);
   }
-}
-
-Distribution distribution(std::vector<double> values) {
-  Distribution result;
-  if (values.empty()) return result;
-  std::sort(values.begin(), values.end());
-  const auto count = static_cast<double>(values.size());
-  result.mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
-  double squares = 0;
-  for (double value : values) squares += (value - result.mean) * (value - result.mean);
-  result.deviation = values.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  const auto quantile = [&](double q) {
-    const double place = q * (count - 1);
-    const auto low = static_cast<std::size_t>(place);
-    const std::size_t high = std::min(low + 1, values.size() - 1);
-    return values[low] + (place - static_cast<double>(low)) * (values[high] - values[low]);
-  };
-  result.smallest = values.front(), result.largest = values.back();
-  result.quantile_05 = quantile(0.05), result.quantile_25 = quantile(0.25), result.median = quantile(0.5);
-  result.quantile_75 = quantile(0.75), result.quantile_95 = quantile(0.95);
-  return result;
 }
 
 /// Replaces each node by `representative[node]`, drops the nodes that are no longer named, adds their boundary flows.
@@ -625,45 +603,6 @@ Box bounding_box(const VesselGraph& graph) {
   box.origin = low;
   for (std::size_t d = 0; d < 3; ++d) box.size[d] = high[d] - low[d];
   return box;
-}
-
-NetworkStatistics statistics(const VesselGraph& graph, const Box& box) {
-  NetworkStatistics result;
-  result.box = box;
-  result.segments = graph.segments();
-  result.nodes = graph.nodes();
-  const Adjacency near = adjacency(graph);
-  for (long n = 0; n < graph.nodes(); ++n) {
-    const auto degree = at(near.degree(n));
-    if (degree >= result.degrees.size()) result.degrees.resize(degree + 1, 0);
-    ++result.degrees[degree];
-    if (graph.boundary[at(n)] == BoundaryKind::pressure) ++result.pressure_nodes;
-    if (graph.boundary[at(n)] == BoundaryKind::flow) ++result.flow_nodes;
-  }
-  result.end_nodes = result.degrees.size() > 1 ? result.degrees[1] : 0;
-  result.boundary_nodes = result.pressure_nodes + result.flow_nodes;
-  for (long piece : connected_pieces(graph)) result.pieces = std::max(result.pieces, piece + 1);
-  const std::vector<bool> carries = can_carry_flow(graph);
-  double straight = 0, carrying = 0, surface = 0, volume = 0;
-  for (long s = 0; s < graph.segments(); ++s) {
-    const double radius = graph.radius[at(s)], length = graph.length[at(s)];
-    result.total_length += length;
-    straight += straight_length(graph, s);
-    carrying += carries[at(s)] ? length : 0;
-    surface += 2 * std::numbers::pi * radius * length;
-    volume += std::numbers::pi * radius * radius * length;
-  }
-  if (result.total_length > 0) result.through_flow_share = carrying / result.total_length;
-  if (straight > 0) result.tortuosity = result.total_length / straight;
-  if (const double tissue = box.volume(); tissue > 0) {
-    result.length_density = result.total_length / tissue;
-    result.surface_per_volume = surface / tissue;
-    result.volume_fraction = volume / tissue;
-    result.segment_density = static_cast<double>(result.segments) / tissue;
-  }
-  result.radius = distribution(graph.radius);
-  result.length = distribution(graph.length);
-  return result;
 }
 
 }  // namespace sanctuary

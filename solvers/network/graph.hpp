@@ -153,26 +153,4 @@ struct RepairReport {
 /// The smallest box that holds all nodes.
 [[nodiscard]] Box bounding_box(const VesselGraph& graph);
 
-/// Distribution of one quantity over the segments.
-struct Distribution {
-  double mean = 0, deviation = 0, smallest = 0, largest = 0;
-  double quantile_05 = 0, quantile_25 = 0, median = 0, quantile_75 = 0, quantile_95 = 0;
-};
-/// Morphometry of a graph in a box of tissue, in SI units.
-struct NetworkStatistics {
-  long segments = 0, nodes = 0, end_nodes = 0, pieces = 0, boundary_nodes = 0, pressure_nodes = 0, flow_nodes = 0;
-  double total_length = 0;        // [m]
-  double length_density = 0;      // [m/m^3]
-  double surface_per_volume = 0;  // [1/m]
-  double volume_fraction = 0;
-  double segment_density = 0;     // [1/m^3]
-  double through_flow_share = 0;  // share of length that can carry flow
-  double tortuosity = 1;          // total length over total straight distance
-  Distribution radius, length;    // [m]
-  std::vector<long> degrees;      // degrees[d]: nodes with d segment ends
-  Box box;
-};
-/// Statistics with densities per volume of `box`; densities are 0 where the box has no volume (a planar network).
-[[nodiscard]] NetworkStatistics statistics(const VesselGraph& graph, const Box& box);
-
 }  // namespace sanctuary

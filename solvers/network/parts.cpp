@@ -1,6 +1,8 @@
 #include "solvers/network/parts.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <limits>
 #include <numeric>
 
 #include "base/comm.hpp"
@@ -33,6 +35,36 @@ void NetworkParts::lowest(std::span<long> values) const {
     changed = !std::equal(before.begin(), before.end(), values.begin());
     changed = max_over(network_->comm, changed ? 1 : 0) > 0;
   }
+}
+
+std::vector<std::size_t> set_missing_levels(CutNetwork& network, double pressure) {
+  const NetworkParts parts(network, std::vector<char>(network.pieces(), 1));
+  constexpr long none = std::numeric_limits<long>::max();
+  // Doubles as whole numbers of the same order.
+  const auto ordered = [](double value) {
+    const auto bits = std::bit_cast<long>(value);
+    return bits < 0 ? std::numeric_limits<long>::min() - bits : bits;
+  };
+  std::vector<long> no_pressure(network.nodes()), flow(network.nodes(), none), number(network.nodes(), none);
+  for (std::size_t n = 0; n < network.nodes(); ++n) {
+    no_pressure[n] = network.boundary[n] == BoundaryKind::pressure ? 0 : 1;
+    if (network.boundary[n] == BoundaryKind::flow) flow[n] = ordered(network.boundary_value[n]);
+  }
+  parts.lowest(no_pressure);
+  parts.lowest(flow);
+  for (std::size_t n = 0; n < network.nodes(); ++n) {
+    if (network.boundary[n] == BoundaryKind::flow && ordered(network.boundary_value[n]) == flow[n])
+      number[n] = network.node_number[n];
+  }
+  parts.lowest(number);
+  std::vector<std::size_t> changed;
+  for (std::size_t n = 0; n < network.nodes(); ++n) {
+    if (no_pressure[n] == 0 || flow[n] == none || number[n] != network.node_number[n]) continue;
+    network.boundary[n] = BoundaryKind::pressure;
+    network.boundary_value[n] = pressure;
+    if (n < network.own_nodes) changed.push_back(n);
+  }
+  return changed;
 }
 
 }  // namespace sanctuary

@@ -22,4 +22,8 @@ class NetworkParts {
   std::vector<long> label_;
 };
 
+/// In each part with boundary flows and no boundary pressure the largest outlet takes a pressure [Pa] in place of its
+/// flow. Returns the own nodes that did. Collective.
+std::vector<std::size_t> set_missing_levels(CutNetwork& network, double pressure);
+
 }  // namespace sanctuary

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <unordered_map>
 #include <unordered_set>
@@ -77,8 +78,8 @@ class Unpacker {
 };
 
 /// Sends nodes and segments, listed per rank, and unpacks what arrives by rising rank.
-VesselGraph deliver(MPI_Comm comm, const VesselGraph& share, const std::vector<std::vector<std::size_t>>& nodes,
-                    const std::vector<std::vector<std::size_t>>& segments) {
+VesselGraph delivered_graph(MPI_Comm comm, const VesselGraph& share, const std::vector<std::vector<std::size_t>>& nodes,
+                            const std::vector<std::vector<std::size_t>>& segments) {
   const std::size_t ranks = nodes.size();
   std::vector<std::vector<double>> numbers(ranks);
   std::vector<std::vector<long>> integers(ranks);
@@ -140,7 +141,7 @@ VesselGraph spread(MPI_Comm comm, const VesselGraph& share, const ShareOwner& ow
   for (std::size_t n = 0; n < touched.size(); ++n) {
     if (!touched[n]) send_node(n, static_cast<std::size_t>(owner(share.position[n])));
   }
-  return deliver(comm, share, nodes, segments);
+  return delivered_graph(comm, share, nodes, segments);
 }
 
 VesselGraph share_of_root(MPI_Comm comm, const VesselGraph& graph) {
@@ -154,7 +155,7 @@ VesselGraph gathered(MPI_Comm comm, const VesselGraph& share) {
     std::vector<std::vector<std::size_t>> nodes(ranks), segments(ranks);
     for (std::size_t n = 0; n < share.position.size(); ++n) nodes[0].push_back(n);
     for (std::size_t s = 0; s < share.segment.size(); ++s) segments[0].push_back(s);
-    whole = deliver(comm, share, nodes, segments);
+    whole = delivered_graph(comm, share, nodes, segments);
   }
   if (rank_of(comm) != 0) return {};
   std::vector<long> node_order(whole.position.size()), segment_order(whole.segment.size()), new_node(node_order.size());
@@ -285,6 +286,110 @@ std::vector<double> RootOrder::scatter(std::span<const double> all) const {
   for (std::size_t r = 0; r < place_.size(); ++r)
     for (const long i : place_[r]) out[r].push_back(all[at(i)]);
   return exchange_lists(comm_, out)[0];
+}
+
+GraphShare share_of(const VesselGraph& whole, const std::vector<bool>& mine, bool with_isolated) {
+  GraphShare result;
+  std::vector<char> touched(whole.position.size(), with_isolated ? 1 : 0);
+  if (with_isolated)
+    for (const auto& ends : whole.segment)
+      for (const long n : ends) touched[at(n)] = 0;
+  for (std::size_t s = 0; s < mine.size(); ++s) {
+    if (!mine[s]) continue;
+    for (const long n : whole.segment[s]) touched[at(n)] = 1;
+  }
+  std::vector<long> index(whole.position.size(), -1);
+  VesselGraph& graph = result.graph;
+  for (std::size_t n = 0; n < touched.size(); ++n) {
+    if (!touched[n]) continue;
+    index[n] = graph.add_node(whole.position[n], whole.node_id[n]);
+    graph.set_boundary(index[n], whole.boundary[n], whole.boundary_value[n], whole.boundary_haematocrit[n],
+                       whole.boundary_po2[n]);
+    result.node.push_back(static_cast<long>(n));
+  }
+  for (std::size_t s = 0; s < mine.size(); ++s) {
+    if (!mine[s]) continue;
+    const auto [first, second] = whole.segment[s];
+    graph.add_segment(index[at(first)], index[at(second)], whole.radius[s], whole.segment_id[s]);
+    graph.length.back() = whole.length[s];
+    graph.maturity.back() = whole.maturity[s];
+    graph.type.back() = whole.type[s];
+    result.segment.push_back(static_cast<long>(s));
+  }
+  for (const long s : result.segment) {
+    if (whole.has_file_flow()) graph.file_flow.push_back(whole.file_flow[at(s)]);
+    if (whole.has_file_haematocrit()) graph.file_haematocrit.push_back(whole.file_haematocrit[at(s)]);
+  }
+  return result;
+}
+
+GraphShare block_share(const VesselGraph& whole, int rank, int ranks) {
+  const long count = whole.segments(), first = count * rank / ranks, last = count * (rank + 1) / ranks;
+  std::vector<bool> mine(whole.segment.size());
+  for (long s = first; s < last; ++s) mine[at(s)] = true;
+  return share_of(whole, mine, rank + 1 == ranks);
+}
+
+int meeting_rank(long node_id, int ranks) {
+  auto hash = static_cast<std::uint64_t>(node_id) + 0x9e3779b97f4a7c15ULL;  // the finaliser of SplitMix64
+  hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9ULL;
+  hash = (hash ^ hash >> 27) * 0x94d049bb133111ebULL;
+  return static_cast<int>((hash ^ hash >> 31) % static_cast<std::uint64_t>(ranks));
+}
+
+NodeRoles node_roles(MPI_Comm comm, const VesselGraph& share) {
+  struct Question {
+    long node, degree;
+    int from;
+  };
+  struct Answer {
+    long degree;
+    char shared, counts;
+  };
+  const int ranks = size_of(comm);
+  NodeRoles roles;
+  roles.degree.assign(share.position.size(), 0);
+  roles.shared.assign(share.position.size(), 0);
+  roles.counts.assign(share.position.size(), 1);
+  for (const auto& ends : share.segment)
+    for (const long n : ends) ++roles.degree[at(n)];
+  if (ranks == 1) return roles;
+
+  std::vector<std::vector<Question>> questions(at(ranks));
+  std::vector<std::vector<std::size_t>> asked(at(ranks));
+  for (std::size_t n = 0; n < share.position.size(); ++n) {
+    const auto to = at(meeting_rank(share.node_id[n], ranks));
+    questions[to].push_back({share.node_id[n], roles.degree[n], rank_of(comm)});
+    asked[to].push_back(n);
+  }
+  struct Met {
+    long degree = 0, holders = 0;
+    int lowest = 0;
+  };
+  const std::vector<Question> arrived = deliver(comm, questions);  // in the order of the ranks
+  std::unordered_map<long, Met> met;
+  for (const Question& q : arrived) {
+    Met& node = met[q.node];
+    if (node.holders == 0) node.lowest = q.from;
+    node.degree += q.degree;
+    ++node.holders;
+  }
+  std::vector<std::vector<Answer>> answers(at(ranks));
+  for (const Question& q : arrived) {
+    const Met& node = met[q.node];
+    answers[at(q.from)].push_back({node.degree, node.holders > 1, node.lowest == q.from});
+  }
+  const std::vector<Answer> back = deliver(comm, answers);
+  std::size_t next = 0;
+  for (const auto& nodes : asked) {
+    for (const std::size_t n : nodes) {
+      const Answer& answer = back[next++];
+      roles.degree[n] = answer.degree;
+      roles.shared[n] = answer.shared;
+      roles.counts[n] = answer.counts;
+    }
+  }
+  return roles;
 }
 
 }  // namespace sanctuary

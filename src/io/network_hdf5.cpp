@@ -184,7 +184,7 @@ void check_whole(MPI_Comm comm, const std::filesystem::path& path) {
     std::error_code code;
     size = std::filesystem::file_size(path, code);
     file.open(path, std::ios::binary);
-    if (code || !file) fail(path.string(), 0, "cannot be read: is it there?");
+    if (code || !file) fail(path.string(), 0, "no such network file");
     file.read(head.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(size, head_size)));
     ours = !head.starts_with(signature);
     if (ours && size <= head_size) damaged();

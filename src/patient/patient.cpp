@@ -8,8 +8,8 @@
 
 #include "base/comm.hpp"
 #include "outcomes/exposure.hpp"
-#include "solvers/network/phase_separation.hpp"
 #include "therapy/host_interstitium.hpp"
+#include "tissue/blood.hpp"
 
 namespace sanctuary {
 namespace {
@@ -47,17 +47,8 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
   load_network();
   if (settings_.network_source != "none") {
     embedded_ = std::make_unique<EmbeddedNetwork>(grid_, cut_);
-    BloodLaws laws;
-    laws.viscosity = [rheology = settings_.rheology](double diameter, double haematocrit) {
-      // Filtration can thicken blood that all but stands beyond what the law knows.
-      return apparent_viscosity(rheology, diameter, std::min(haematocrit, 0.95));
-    };
-    laws.split = [split = settings_.split](double inflow, double diameter, std::span<const double> flow,
-                                           std::span<const double> widths, std::span<double> out) {
-      split_red_cells(split, inflow, diameter, flow, widths, out);
-    };
-    laws.inlet_haematocrit = settings_.inlet_haematocrit;
-    flow_ = std::make_unique<FlowSolver>(cut_, cut_.piece_radii(), std::move(laws));
+    flow_ = std::make_unique<FlowSolver>(cut_, cut_.piece_radii(),
+                                         blood_laws(settings_.rheology, settings_.split, settings_.inlet_haematocrit));
   }
   set_up_tissue();
 }

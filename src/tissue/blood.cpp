@@ -1,5 +1,7 @@
 #include "tissue/blood.hpp"
 
+#include <algorithm>
+
 namespace sanctuary {
 
 Rheology rheology_settings(const Deck& deck) {
@@ -24,6 +26,22 @@ SplitLaw split_settings(const Deck& deck) {
                                                                      : ManyDaughters::sequential;
   law.highest_haematocrit = deck.number(blood::highest_haematocrit);
   return law;
+}
+
+BloodLaws blood_laws(const Rheology& rheology, const SplitLaw& split, double inlet_haematocrit) {
+  BloodLaws laws;
+  laws.viscosity = [rheology](double diameter, double haematocrit) {
+    // Filtration can thicken blood that all but stands beyond what the law knows.
+    return apparent_viscosity(rheology, diameter, std::min(haematocrit, 0.95));
+  };
+  laws.split = [split](double inflow, double diameter, std::span<const double> flow, std::span<const double> widths,
+                       std::span<double> out) { split_red_cells(split, inflow, diameter, flow, widths, out); };
+  laws.inlet_haematocrit = inlet_haematocrit;
+  return laws;
+}
+
+BloodLaws blood_laws(const Deck& deck) {
+  return blood_laws(rheology_settings(deck), split_settings(deck), deck.number(blood::inlet_haematocrit));
 }
 
 }  // namespace sanctuary

@@ -1,4 +1,5 @@
 """network import, generate and info: what they print and write, on 1 and 2 ranks, and how they refuse bad files."""
+import csv
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import numpy as np
 
 PROGRAM = os.environ["SANCTUARY_PROGRAM"]
 MPIEXEC = os.environ.get("MPIEXEC", "mpiexec")
+SOURCE = pathlib.Path(os.environ.get("SANCTUARY_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 REFERENCE = pathlib.Path(os.environ.get("SANCTUARY_REFERENCE_DATA", "/nowhere"))
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1")
 failures = 0
@@ -75,9 +77,70 @@ def generate_and_describe(folder, ranks):
     facts = json.loads(told.stdout)
     expect(facts["diagnosis"]["usable"] and facts["statistics"]["pieces"] == 1, told.stdout)
     expect(80e6 < facts["statistics"]["length_density_m_per_m3"] < 160e6, told.stdout)
+    again = run(folder, "info", "net.vtp", "--format", "json", "--box", "1.28 mm, 1.28 mm, 1.28 mm", ranks=3)
+    expect(again.stdout == told.stdout, "info on 3 ranks says something else")
+    statistics = facts["statistics"]
+    expect(statistics["segments"] == statistics["nodes"] - 1 + statistics["loops"], "loops of one piece")
+    expect(statistics["vessels"] <= statistics["segments"] and 1 < statistics["fractal_dimension"] < 3, told.stdout)
+    expect(10e-6 < statistics["distance_to_wall_m"]["median"] < 200e-6, "distance to vessels")
+    for name, bins in statistics["histograms"].items():
+        expect(len(bins["edges"]) == len(bins["share"]) + 1, f"edges of {name}")
+        expect(abs(sum(bins["share"]) + bins["below"] + bins["above"] - 1) < 1e-9, f"sum of {name}")
     text = run(folder, "info", "net.csv", ranks=ranks)
     expect(text.returncode == 0 and "length density" in text.stdout, text.stdout + text.stderr)
     expect(not list(folder.glob("*.tmp")), "temporary files left")
+
+
+def blood_flow(folder, ranks):
+    """Two vessels of equal length, 8 and 16 um wide, side by side. Plasma in vivo resists as (D / (D - 1.1))^2 (Pries 1994), so
+    flows are as 16 x (8/6.9 x 14.9/16)^2 = 18.65 to 1."""
+    (folder / "two_nodes.csv").write_text(
+        "node,x_um,y_um,z_um,boundary_pressure_mmHg\n0,0,0,0,30\n1,100,0,0,29\n2,0,50,0,30\n3,100,50,0,29\n")
+    (folder / "two_segments.csv").write_text("segment,node_a,node_b,radius_um\n0,0,1,4\n1,2,3,8\n")
+    plasma = ["--flow", "--set", "blood.inlet_haematocrit=0", "--box", "100 um, 100 um, 100 um"]
+    told = run(folder, "info", "two.csv", "--format", "json", *plasma, ranks=ranks)
+    expect(told.returncode == 0, told.stderr)
+    flow = json.loads(told.stdout)["haemodynamics"]
+    expect(flow["perfused_fraction"] == 1 and abs(flow["transit_share"] - 1) < 1e-12, str(flow))
+    ratio = flow["flow_by_length_m3_per_s"]["max"] / flow["flow_by_length_m3_per_s"]["min"]
+    worked = 16 * (8 / 6.9 * 14.9 / 16) ** 2
+    expect(abs(ratio - worked) < 1e-6, f"flows as {ratio}")
+    expect(abs(flow["flow_variation"] - (worked - 1) / (worked + 1)) < 1e-6, f"variation {flow['flow_variation']}")
+    expect(abs(flow["plasma_inflow_m3_per_s"] - flow["inflow_m3_per_s"]) < 1e-9 * flow["inflow_m3_per_s"], "all is plasma")
+    shear = 133.322387415 * 8e-6 / (2 * 100e-6)
+    expect(abs(flow["wall_shear_by_length_Pa"]["max"] - shear) < 1e-4 * shear, f"wall shear {flow['wall_shear_by_length_Pa']}")
+    perfusion = flow["inflow_m3_per_s"] * 1e6 * 60 / (1.05 * 1e-6) * 100
+    expect(abs(flow["perfusion_ml_per_min_per_100g"] - perfusion) < 1e-6 * perfusion, "perfusion")
+    text = run(folder, "info", "two.csv", *plasma, ranks=ranks)
+    expect(all(words in text.stdout for words in ("perfused", "transit time", "wall shear", "ml/min/100 g")), text.stdout)
+    none = run(folder, "info", "two.csv", "--flow", "--set", "outcomes.perfusion_velocity=1e5 um/s", ranks=ranks)
+    expect("0.0 % of the length" in none.stdout, none.stdout)
+    refused(run(folder, "info", "two.csv", "--set", "blood.inlet_haematocrit=0", ranks=ranks), ["--flow"], folder)
+    (folder / "bare_nodes.csv").write_text("node,x_um,y_um,z_um\n0,0,0,0\n1,10,0,0\n")
+    (folder / "bare_segments.csv").write_text("node_a,node_b,radius_um\n0,1,4\n")
+    refused(run(folder, "info", "bare.csv", "--flow", ranks=ranks), ["boundary condition"], folder)
+
+
+def side_by_side(folder):
+    """The JSON of the program makes a table and a page of postprocess/."""
+    for seed in (1, 2):
+        made = run(folder, "generate", "--set", f"network.generate.seed={seed}", "--set", "network.generate.segments=300",
+                   "--set", "grid.cells=25", "--set", "grid.spacing=20 um", "--set", "network.generate.core_radius=0 um",
+                   "-o", f"net{seed}.h5")
+        expect(made.returncode == 0, made.stderr)
+        told = run(folder, "info", f"net{seed}.h5", "--flow", "--format", "json", "--box", "500 um, 500 um, 500 um")
+        expect(told.returncode == 0, told.stderr)
+        (folder / f"net{seed}.json").write_text(told.stdout)
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE / "postprocess")}
+    for name in ("compare.csv", "compare.html"):
+        done = subprocess.run([sys.executable, "-m", "sanctuary_post.networks", "net1.json", "net2.json", "-o", name], cwd=folder,
+                              env=environment, capture_output=True, text=True, timeout=120, check=False)
+        expect(done.returncode == 0, done.stderr)
+    rows = {line[0]: line[2:] for line in csv.reader((folder / "compare.csv").read_text().splitlines())}
+    for row in ("Segments", "Length density", "Fractal dimension", "Blood flow"):
+        expect(len(rows.get(row, [])) == 2 and all(float(one) > 0 for one in rows[row]), f"{row}: {rows.get(row)}")
+    expect(len(rows) > 35, f"{len(rows)} rows")
+    expect((folder / "compare.html").read_text().count("data:image/png") == 1, "a figure in the page")
 
 
 def repair_on_request(folder, ranks):
@@ -160,16 +223,19 @@ def reference_networks(folder):
     expect(open_ends.returncode == 0 and "unknown boundary nodes     42, now" in open_ends.stdout, open_ends.stdout + open_ends.stderr)
     with h5py.File(folder / "tumour.h5") as file:
         expect(np.sum(file["boundary/kind"][:] == 1) == 42, "42 pressure nodes")
+    expect(told["statistics"]["vessels"] == 77 and told["statistics"]["blind_ends"] == 42, str(told["statistics"]))
     bed = json.loads(run(folder, "info", REFERENCE / "dumux_embedded" / "network.dgf", "--format", "json").stdout)
     expect((bed["statistics"]["segments"], bed["statistics"]["nodes"], bed["statistics"]["pressure_nodes"]) ==
            (1735, 1746, 126), str(bed["statistics"]))
 
 
 for count in (1, 2):
-    for test in (generate_and_describe, repair_on_request, boundaries_estimated, bad_input):
+    for test in (generate_and_describe, blood_flow, repair_on_request, boundaries_estimated, bad_input):
         with tempfile.TemporaryDirectory() as place:
             test(pathlib.Path(place), count)
 with tempfile.TemporaryDirectory() as place:
     reference_networks(pathlib.Path(place))
+with tempfile.TemporaryDirectory() as place:
+    side_by_side(pathlib.Path(place))
 print("failures:", failures)
 sys.exit(1 if failures else 0)

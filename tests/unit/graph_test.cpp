@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numbers>
 #include <random>
 
 #include "base/error.hpp"
@@ -266,35 +265,6 @@ TEST(Repair, KeepsPiecesWhenNoNodeHasABoundaryCondition) {
   const auto [same, done] = repair(made(4, {{0, 1}, {2, 3}}, {}));
   EXPECT_EQ(same.segments(), 2);
   EXPECT_EQ(done.notes.size(), 1U);
-}
-
-TEST(Statistics, AreThoseWorkedByHand) {
-  // Two segments of 10 and 20 um, radii 4 and 2 um, in a box of 100 x 50 x 20 um = 1e-13 m3.
-  VesselGraph graph;
-  graph.add_node({0, 0, 0}, 0), graph.add_node({10 * um, 0, 0}, 1), graph.add_node({10 * um, 20 * um, 0}, 2);
-  graph.add_segment(0, 1, 4 * um, 0), graph.add_segment(1, 2, 2 * um, 1);
-  graph.length[0] = 12 * um;
-  graph.set_boundary(0, BoundaryKind::pressure, 1), graph.set_boundary(2, BoundaryKind::flow, -1e-15);
-  const auto s = statistics(graph, {{0, 0, 0}, {100 * um, 50 * um, 20 * um}});
-  EXPECT_EQ(s.segments, 2);
-  EXPECT_EQ(s.end_nodes, 2);
-  EXPECT_EQ(s.pieces, 1);
-  EXPECT_EQ(s.pressure_nodes, 1);
-  EXPECT_EQ(s.flow_nodes, 1);
-  EXPECT_EQ(s.degrees, (std::vector<long>{0, 2, 1}));
-  EXPECT_NEAR(s.total_length, 32e-6, 1e-15);
-  EXPECT_NEAR(s.length_density, 3.2e8, 1);  // 320 mm/mm3
-  EXPECT_NEAR(s.segment_density, 2e13, 1);  // 20,000 per mm3
-  EXPECT_NEAR(s.surface_per_volume, 2 * std::numbers::pi * (48 + 40) * 1e-12 / 1e-13, 1e-6);
-  EXPECT_NEAR(s.volume_fraction, std::numbers::pi * (192 + 80) * 1e-18 / 1e-13, 1e-12);
-  EXPECT_NEAR(s.tortuosity, 32.0 / 30.0, 1e-12);
-  EXPECT_NEAR(s.radius.mean, 3 * um, 1e-15);
-  EXPECT_NEAR(s.radius.deviation, std::sqrt(2.0) * um, 1e-15);
-  EXPECT_NEAR(s.radius.median, 3 * um, 1e-15);
-  EXPECT_NEAR(s.radius.quantile_25, 2.5 * um, 1e-15);
-  EXPECT_NEAR(s.length.largest, 20 * um, 1e-15);
-  EXPECT_NEAR(s.through_flow_share, 1, 1e-12);
-  EXPECT_EQ(statistics(graph, bounding_box(graph)).length_density, 0);  // planar: no volume
 }
 
 TEST(Graph, RejectsInconsistentData) {

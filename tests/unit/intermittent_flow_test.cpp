@@ -41,7 +41,7 @@ VesselGraph tumour() {
 
 /// Flow with the conductance of segments multiplied: by an apparent length, which this solver turns into conductance.
 BloodFlow flow_at(const VesselGraph& graph, std::span<const double> factors, const BloodLaws& with) {
-  CutNetwork network = uncut(graph);
+  CutNetwork network = uncut(MPI_COMM_SELF, graph);
   for (std::size_t p = 0; p < factors.size(); ++p) network.piece_length[p] /= factors[p];
   BloodFlow blood;
   FlowSolver(network, graph.radius, with).solve(blood);

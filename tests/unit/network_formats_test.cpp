@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "solvers/network/morphometry.hpp"
 
 namespace sanctuary {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "base/catalogue.hpp"
 #include "base/error.hpp"
+#include "solvers/network/morphometry.hpp"
 
 namespace sanctuary {
 namespace {

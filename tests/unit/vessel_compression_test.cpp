@@ -291,7 +291,7 @@ BloodFlow sound_flow(const VesselGraph& graph, const OpenPart& part, std::vector
   const VesselGraph open = open_graph(graph, part, kept);
   BloodFlow blood;
   if (!part.any_flow) return blood;
-  const CutNetwork network = uncut(open);
+  const CutNetwork network = uncut(MPI_COMM_SELF, open);
   FlowSolver(network, open.radius, laws()).solve(blood, 2e-9, 60);
   for (const auto* list : {&blood.pressure, &blood.flow, &blood.haematocrit, &blood.red_cells}) {
     for (const double x : *list) EXPECT_TRUE(std::isfinite(x));
@@ -414,7 +414,7 @@ struct Compressed {
         for (const long s : kept) {
           radius.push_back(open.radius[radius.size()] * factor[static_cast<std::size_t>(s)]);
         }
-        const CutNetwork network = uncut(open);
+        const CutNetwork network = uncut(MPI_COMM_SELF, open);
         FlowSolver(network, radius, laws(SplitForm::proportional)).solve(blood, 1e-11);
         for (std::size_t n = 0; n < at_node.size(); ++n) {
           if (part.pressurised[n]) at_node[n] = blood.pressure[n];

@@ -13,7 +13,10 @@
 #include "cli/commands.hpp"
 #include "io/network_formats.hpp"
 #include "patient/parameters.hpp"
-#include "solvers/network/rheology.hpp"
+#include "solvers/network/haemodynamics.hpp"
+#include "solvers/network/morphometry.hpp"
+#include "solvers/network/share.hpp"
+#include "tissue/blood.hpp"
 #include "tissue/boundary_settings.hpp"
 #include "tissue/network_generator.hpp"
 
@@ -70,29 +73,45 @@ Box box_of(const Invocation& invocation, const VesselGraph& graph) {
   return box;
 }
 
+std::string spread_text(const Distribution& d, double scale, const char* unit) {
+  return fmt::format(
+      "mean {:.4g}, SD {:.3g}, min {:.4g}, 5 % {:.4g}, 25 % {:.4g}, median {:.4g}, 75 % {:.4g}, 95 % {:.4g}, max "
+      "{:.4g} {}",
+      d.mean * scale, d.deviation * scale, d.smallest * scale, d.quantile_05 * scale, d.quantile_25 * scale,
+      d.median * scale, d.quantile_75 * scale, d.quantile_95 * scale, d.largest * scale, unit);
+}
+
 std::string statistics_text(const NetworkStatistics& found, bool own_box) {
   constexpr double um = 1e6;
+  constexpr std::array type_names{"unknown", "arterioles", "capillaries", "venules"};
   std::string text;
   const auto line = [&](const char* name, const std::string& value) {
     text += fmt::format("  {:<26} {}\n", name, value);
   };
-  const auto spread = [&](const char* name, const Distribution& d) {
-    line(name,
-         fmt::format("mean {:.4g}, SD {:.3g}, min {:.4g}, 5 % {:.4g}, 25 % {:.4g}, median {:.4g}, 75 % {:.4g}, 95 % "
-                     "{:.4g}, max {:.4g} um",
-                     d.mean * um, d.deviation * um, d.smallest * um, d.quantile_05 * um, d.quantile_25 * um,
-                     d.median * um, d.quantile_75 * um, d.quantile_95 * um, d.largest * um));
-  };
   line("segments", fmt::format("{}", found.segments));
-  line("nodes", fmt::format("{}, of these {} ends", found.nodes, found.end_nodes));
+  line("vessels", fmt::format("{} (between branch points, ends and boundary nodes)", found.vessels));
+  line("nodes", fmt::format("{}, of these {} branch points, {} ends ({} blind)", found.nodes, found.branch_points,
+                            found.end_nodes, found.blind_ends));
   line("boundary nodes",
        fmt::format("{}: {} with pressure, {} with flow", found.boundary_nodes, found.pressure_nodes, found.flow_nodes));
-  line("connected pieces", fmt::format("{}", found.pieces));
+  line("connected pieces",
+       fmt::format("{}, {:.1f} % of the length in the longest", found.pieces, 100 * found.largest_piece_share));
+  line("loops", fmt::format("{}", found.loops));
   line("can carry flow", fmt::format("{:.1f} % of the length", 100 * found.through_flow_share));
   line("total length", fmt::format("{:.4g} mm", found.total_length * 1e3));
-  line("tortuosity", fmt::format("{:.4g}", found.tortuosity));
-  spread("radius", found.radius);
-  spread("segment length", found.length);
+  line("tortuosity", fmt::format("{:.4g} (vessels: median {:.4g}, 95 % {:.4g})", found.tortuosity,
+                                 found.vessel_tortuosity.median, found.vessel_tortuosity.quantile_95));
+  line("radius", spread_text(found.radius, um, "um"));
+  line("radius by length", spread_text(found.radius_by_length, um, "um"));
+  line("segment length", spread_text(found.length, um, "um"));
+  line("vessel length", spread_text(found.vessel_length, um, "um"));
+  line("vessel radius", spread_text(found.vessel_radius, um, "um"));
+  std::string types;
+  for (std::size_t type = 0; type < 4; ++type)
+    if (found.types[type].segments > 0)
+      types += fmt::format("{}{} {:.1f} %", types.empty() ? "" : ", ", type_names[type],
+                           100 * found.types[type].length_share);
+  line("length by type", types);
   std::string degrees;
   for (std::size_t d = 0; d < found.degrees.size(); ++d)
     if (found.degrees[d] > 0) degrees += fmt::format("{}{}: {}", degrees.empty() ? "" : ", ", d, found.degrees[d]);
@@ -106,22 +125,81 @@ std::string statistics_text(const NetworkStatistics& found, bool own_box) {
     line("surface per volume", fmt::format("{:.4g} 1/cm", found.surface_per_volume * 1e-2));
     line("volume fraction", fmt::format("{:.4g} %", 100 * found.volume_fraction));
     line("segment density", fmt::format("{:.4g} 1/mm3", found.segment_density * 1e-9));
+    line("vessel density", fmt::format("{:.4g} 1/mm3", found.vessel_density * 1e-9));
+    line("branch point density", fmt::format("{:.4g} 1/mm3", found.branch_point_density * 1e-9));
   } else {
     line("densities", "none: the box has no volume (give --box)");
   }
+  line("tissue to nearest wall", spread_text(found.distance_to_wall, um, "um"));
+  line("tissue to nearest axis", spread_text(found.distance_to_axis, um, "um"));
+  if (!found.boxes.edge.empty())
+    line("fractal dimension",
+         fmt::format("{:.3f} by counts of boxes of {:.4g} to {:.4g} um", found.boxes.dimension,
+                     found.boxes.edge.front() * um, found.boxes.edge[found.boxes.fitted - 1] * um));
   return text;
 }
 
-nlohmann::ordered_json statistics_json(const NetworkStatistics& found) {
-  const auto spread = [](const Distribution& d) {
-    return nlohmann::ordered_json{{"mean", d.mean},     {"deviation", d.deviation},     {"min", d.smallest},
-                                  {"max", d.largest},   {"quantile_05", d.quantile_05}, {"quantile_25", d.quantile_25},
-                                  {"median", d.median}, {"quantile_75", d.quantile_75}, {"quantile_95", d.quantile_95}};
+std::string haemodynamics_text(const Haemodynamics& found, double perfusion_velocity) {
+  constexpr double nl_per_min = 6e13, ml_per_min_per_100g = 6e6;
+  std::string text = "blood flow:\n";
+  const auto line = [&](const char* name, const std::string& value) {
+    text += fmt::format("  {:<26} {}\n", name, value);
   };
+  line("perfused",
+       fmt::format("{:.1f} % of the length, {:.1f} % of the segments (velocity from {:.4g} um/s)",
+                   100 * found.perfused_fraction, 100 * found.perfused_segment_fraction, perfusion_velocity * 1e6));
+  line("inflow", fmt::format("{:.4g} nl/min of blood, {:.4g} nl/min of plasma", found.inflow * nl_per_min,
+                             found.plasma_inflow * nl_per_min));
+  if (found.perfusion > 0)
+    line("perfusion",
+         fmt::format("{:.4g} ml/min/100 g of blood, {:.4g} of plasma", found.perfusion_per_mass * ml_per_min_per_100g,
+                     found.plasma_flow_per_mass * ml_per_min_per_100g));
+  line("variation of flow", fmt::format("{:.3f} (coefficient of variation, by length)", found.flow_variation));
+  line("variation of velocity", fmt::format("{:.3f}", found.velocity_variation));
+  line("velocity by length", spread_text(found.velocity, 1e3, "mm/s"));
+  line("flow by length", spread_text(found.flow, nl_per_min, "nl/min"));
+  line("wall shear by length", spread_text(found.wall_shear, 10, "dyn/cm2"));
+  line("haematocrit, perfused", spread_text(found.haematocrit, 1, ""));
+  line("transit time",
+       fmt::format("mean {:.4g} s, SD {:.4g} s, variation {:.3f}, of {:.2f} % of the outflow", found.transit_mean,
+                   found.transit_deviation, found.transit_variation, 100 * found.transit_share));
+  line("blood volume / inflow", fmt::format("{:.4g} s", found.volume_over_inflow));
+  line("transit time of walks", spread_text(found.transit, 1, "s"));
+  return text;
+}
+
+nlohmann::ordered_json spread_json(const Distribution& d) {
+  return {{"count", d.count},
+          {"mean", d.mean},
+          {"deviation", d.deviation},
+          {"min", d.smallest},
+          {"max", d.largest},
+          {"quantile_05", d.quantile_05},
+          {"quantile_25", d.quantile_25},
+          {"median", d.median},
+          {"quantile_75", d.quantile_75},
+          {"quantile_95", d.quantile_95}};
+}
+
+nlohmann::ordered_json bins_json(const Binned& bins) {
+  return {{"edges", bins.edges}, {"share", bins.share}, {"below", bins.below}, {"above", bins.above}};
+}
+
+nlohmann::ordered_json statistics_json(const NetworkStatistics& found) {
+  nlohmann::ordered_json types;
+  constexpr std::array type_names{"unknown", "arteriole", "capillary", "venule"};
+  for (std::size_t type = 0; type < 4; ++type)
+    types[type_names[type]] = {{"segments", found.types[type].segments},
+                               {"length_share", found.types[type].length_share}};
   return {{"segments", found.segments},
+          {"vessels", found.vessels},
           {"nodes", found.nodes},
+          {"branch_points", found.branch_points},
           {"end_nodes", found.end_nodes},
+          {"blind_ends", found.blind_ends},
           {"pieces", found.pieces},
+          {"largest_piece_share", found.largest_piece_share},
+          {"loops", found.loops},
           {"boundary_nodes", found.boundary_nodes},
           {"pressure_nodes", found.pressure_nodes},
           {"flow_nodes", found.flow_nodes},
@@ -130,13 +208,59 @@ nlohmann::ordered_json statistics_json(const NetworkStatistics& found) {
           {"surface_per_volume_per_m", found.surface_per_volume},
           {"volume_fraction", found.volume_fraction},
           {"segment_density_per_m3", found.segment_density},
+          {"vessel_density_per_m3", found.vessel_density},
+          {"branch_point_density_per_m3", found.branch_point_density},
           {"through_flow_share", found.through_flow_share},
           {"tortuosity", found.tortuosity},
-          {"radius_m", spread(found.radius)},
-          {"length_m", spread(found.length)},
+          {"fractal_dimension", found.boxes.dimension},
+          {"box_counts", {{"edge_m", found.boxes.edge}, {"count", found.boxes.count}, {"fitted", found.boxes.fitted}}},
+          {"radius_m", spread_json(found.radius)},
+          {"radius_by_length_m", spread_json(found.radius_by_length)},
+          {"length_m", spread_json(found.length)},
+          {"vessel_length_m", spread_json(found.vessel_length)},
+          {"vessel_radius_m", spread_json(found.vessel_radius)},
+          {"vessel_tortuosity", spread_json(found.vessel_tortuosity)},
+          {"distance_to_wall_m", spread_json(found.distance_to_wall)},
+          {"distance_to_axis_m", spread_json(found.distance_to_axis)},
+          {"points_inside_share", found.points_inside},
+          {"types", types},
           {"nodes_by_degree", found.degrees},
+          {"histograms",
+           {{"radius_by_length_m", bins_json(found.radius_bins)},
+            {"vessel_length_m", bins_json(found.vessel_length_bins)},
+            {"vessel_tortuosity", bins_json(found.tortuosity_bins)},
+            {"distance_to_wall_m", bins_json(found.distance_bins)}}},
           {"box_origin_m", found.box.origin},
           {"box_size_m", found.box.size}};
+}
+
+nlohmann::ordered_json haemodynamics_json(const Haemodynamics& found, double perfusion_velocity) {
+  return {{"perfusion_velocity_m_per_s", perfusion_velocity},
+          {"perfused_fraction", found.perfused_fraction},
+          {"perfused_segment_fraction", found.perfused_segment_fraction},
+          {"inflow_m3_per_s", found.inflow},
+          {"outflow_m3_per_s", found.outflow},
+          {"plasma_inflow_m3_per_s", found.plasma_inflow},
+          {"perfusion_per_s", found.perfusion},
+          {"perfusion_ml_per_min_per_100g", found.perfusion_per_mass * 6e6},
+          {"plasma_flow_ml_per_min_per_100g", found.plasma_flow_per_mass * 6e6},
+          {"flow_variation", found.flow_variation},
+          {"velocity_variation", found.velocity_variation},
+          {"flow_by_length_m3_per_s", spread_json(found.flow)},
+          {"velocity_by_length_m_per_s", spread_json(found.velocity)},
+          {"wall_shear_by_length_Pa", spread_json(found.wall_shear)},
+          {"haematocrit_by_length", spread_json(found.haematocrit)},
+          {"blood_volume_m3", found.blood_volume},
+          {"volume_over_inflow_s", found.volume_over_inflow},
+          {"transit_share", found.transit_share},
+          {"transit_mean_s", found.transit_mean},
+          {"transit_deviation_s", found.transit_deviation},
+          {"transit_variation", found.transit_variation},
+          {"transit_walks_s", spread_json(found.transit)},
+          {"histograms",
+           {{"transit_s", bins_json(found.transit_bins)},
+            {"velocity_by_length_m_per_s", bins_json(found.velocity_bins)},
+            {"wall_shear_by_length_Pa", bins_json(found.shear_bins)}}}};
 }
 
 nlohmann::ordered_json diagnosis_json(const Diagnosis& found) {
@@ -273,23 +397,47 @@ int make_network(MPI_Comm comm, const Invocation& invocation) {
   return static_cast<int>(ExitCode::done);
 }
 
+/// Figures of the steady blood flow by the laws of section `blood`. Collective.
+Haemodynamics flow_figures(MPI_Comm comm, const Invocation& invocation, const VesselGraph& share, const Box& box,
+                           HaemodynamicSettings& settings, std::vector<std::string>& notes) {
+  Catalogue catalogue = blood_parameters();
+  catalogue.push_back(&outcomes::perfusion_velocity);
+  const Deck deck = Deck::from_text("", ".", invocation.overrides, catalogue);
+  settings.perfusion_velocity = deck.number(outcomes::perfusion_velocity);
+  const FlowOfShare solved = steady_flow(comm, share, blood_laws(deck));
+  if (!solved.flow.steady)
+    notes.push_back(
+        "the haematocrit runs through a cycle: the flow shown is the state nearest to a steady one "
+        "(--set blood.phase_separation=proportional always settles)");
+  return haemodynamics(comm, solved.share, box, solved.flow, settings);
+}
+
 int describe_network(MPI_Comm comm, const Invocation& invocation) {
   const std::string format = option(invocation, "format");
   if (!format.empty() && format != "text" && format != "json")
     throw InputError(fmt::format("network info: --format '{}'; expected text or json", format));
+  const bool with_flow = !option(invocation, "flow").empty();
+  if (!with_flow && !invocation.overrides.empty())
+    throw InputError("network info: --set has an effect with --flow alone; leave it out or add --flow");
   std::vector<std::string> notes;
   const VesselGraph graph = read_one(comm, invocation, notes);
   const Box box = box_of(invocation, graph);
-  const NetworkStatistics found = statistics(graph, box);
+  const GraphShare mine = block_share(graph, rank_of(comm), size_of(comm));
+  const NetworkStatistics found = statistics(comm, mine.graph, box);
+  HaemodynamicSettings settings;
+  Haemodynamics flow;
+  if (with_flow) flow = flow_figures(comm, invocation, mine.graph, box, settings, notes);
   if (format == "json") {
     // Notes are known to rank 0 alone, and only rank 0 prints.
-    const nlohmann::ordered_json all{{"file", invocation.positional[1]},
-                                     {"statistics", statistics_json(found)},
-                                     {"diagnosis", diagnosis_json(diagnose(graph, box))},
-                                     {"notes", notes}};
+    nlohmann::ordered_json all{{"file", invocation.positional[1]},
+                               {"statistics", statistics_json(found)},
+                               {"diagnosis", diagnosis_json(diagnose(graph, box))},
+                               {"notes", notes}};
+    if (with_flow) all["haemodynamics"] = haemodynamics_json(flow, settings.perfusion_velocity);
     print_once(comm, all.dump(2) + "\n");
   } else {
     std::string text = invocation.positional[1] + "\n" + statistics_text(found, !option(invocation, "box").empty());
+    if (with_flow) text += haemodynamics_text(flow, settings.perfusion_velocity);
     for (const auto& note : notes) text += "  note: " + note + "\n";
     print_once(comm, text + "found:\n" + findings(graph, box, true));
   }
@@ -312,6 +460,7 @@ std::vector<CommandOption> network_options() {
           {"repair", "", "import: repairs what is found: merges, drops, fills radii; each change is reported"},
           {"estimate-boundaries", "",
            "import: estimates pressures of open ends; targets by --set network.target_pressure=..."},
+          {"flow", "", "info: solves the blood flow too: perfusion, heterogeneity, transit times, wall shear"},
           {"format", "FORMAT", "info: text (default) or json"}};
 }
 
