@@ -44,11 +44,12 @@ VecHandle CoupledSolver::network_vector() const {
   return vec;
 }
 
-void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, bool rebuild) {
+void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells, bool rebuild) {
   op_ = &op;
   network_ = network;
   to_cells_ = to_cells;
   from_cells_ = from_cells;
+  between_cells_ = cells;
   cells_.set(op, rebuild);
   if (has_network_) {
     petsc(KSPSetOperators(network_ksp_.get(), network, network));
@@ -61,6 +62,11 @@ void CoupledSolver::solve_network(Vec rhs, Vec out) const { petsc(KSPSolve(netwo
 void CoupledSolver::subtract_impl(const double* in, double* out) const {
   petsc(VecPlaceArray(borrowed_cells_.get(), in));
   petsc(MatMult(from_cells_, borrowed_cells_.get(), work_network_.get()));
+  if (between_cells_) {
+    petsc(MatMult(between_cells_, borrowed_cells_.get(), work_cells_.get()));
+    const ReadAccess between(work_cells_.get());
+    for (std::size_t c = 0; c < grid_->local_cells(); ++c) out[c] += between[c];
+  }
   petsc(VecResetArray(borrowed_cells_.get()));
   solve_network(work_network_.get(), network_solution_.get());
   petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
@@ -90,6 +96,7 @@ void CoupledSolver::apply(Vec cells, Vec network, Vec cells_out, Vec network_out
   op_->apply(cells, cells_out);
   if (!has_network_) return;
   petsc(MatMultAdd(to_cells_, network, cells_out, cells_out));
+  if (between_cells_) petsc(MatMultAdd(between_cells_, cells, cells_out, cells_out));
   petsc(MatMult(from_cells_, cells, network_out));
   petsc(MatMultAdd(network_, network, network_out, network_out));
 }

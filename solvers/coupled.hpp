@@ -6,10 +6,11 @@
 
 namespace sanctuary {
 
-/// Cells coupled with unknowns of a network: [A B; C N] [cells; network] = [f; g], where A is a CellOperator, N a
-/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them. Solved for the cells by
-/// EllipticSolver on the Schur complement A - B N^-1 C, preconditioned for A (the exchange's diagonal belongs into A);
-/// the network follows exactly. Options prefixes: `<prefix>` (the cells), `<prefix>network_`.
+/// Cells coupled with unknowns of a network: [A + X, B; C, N] [cells; network] = [f; g], where A is a CellOperator, N a
+/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them, X what the exchange adds
+/// between cells beyond the diagonal that stands in A. Solved for the cells by EllipticSolver on the Schur complement A
+/// + X - B N^-1 C, preconditioned for A; the network follows exactly. Options prefixes: `<prefix>` (the cells),
+/// `<prefix>network_`.
 class CoupledSolver : private CellCoupling {
  public:
   /// `network_unknowns`: owned by this rank; zero on all ranks: no network. Collective.
@@ -17,9 +18,10 @@ class CoupledSolver : private CellCoupling {
   CoupledSolver(const CoupledSolver&) = delete;
   CoupledSolver& operator=(const CoupledSolver&) = delete;
 
-  /// Takes new coefficients; `op` is borrowed until the next call. Null matrices where there is no network.
+  /// Takes new coefficients; all is borrowed until the next call. Null matrices where there is no network, null `cells`
+  /// (X) where it is zero.
   /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
-  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, bool rebuild = true);
+  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells = nullptr, bool rebuild = true);
   /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
   /// value of the unknown; starts from `cells`. Not converged: the report says so. Collective.
   [[nodiscard]] SolveReport solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
@@ -41,7 +43,7 @@ class CoupledSolver : private CellCoupling {
   bool has_network_ = false;
   PetscInt network_unknowns_ = 0;
   const CellOperator* op_ = nullptr;
-  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr;  // borrowed
+  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr;  // borrowed
   mutable EllipticSolver cells_;
   KspHandle network_ksp_;
   VecHandle rhs_, work_cells_, borrowed_cells_, work_network_, network_solution_;

@@ -344,7 +344,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       const bool rebuild = attempt > 0 || s.built_revision_ != op_->revision() ||
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
       if (s.matrices_) {
-        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(), rebuild);
+        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(), nullptr, rebuild);
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);
