@@ -1,40 +1,168 @@
 #include "solvers/coupled.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/comm.hpp"
+#include "solvers/network/flow_sweep.hpp"
 
 namespace sanctuary {
 
-CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric)
-    : grid_(&grid), network_unknowns_(network_unknowns), cells_(grid, prefix) {
-  has_network_ = sum_over(grid.comm(), static_cast<double>(network_unknowns)) > 0;
+namespace {
+
+/// A C callback may not throw: PETSc gets an error code in its place.
+template <class Work>
+PetscErrorCode guarded(Work&& work) {
+  try {
+    work();
+  } catch (...) {
+    return PETSC_ERR_LIB;
+  }
+  return static_cast<PetscErrorCode>(0);
+}
+
+}  // namespace
+
+/// Cells and network as one system D^-1/2 [A + X, B; C, N] D^-1/2 y = D^-1/2 r with the diagonal D, whose vectors hold
+/// the cells of a rank and then its unknowns of the network.
+struct CoupledSolver::Together {
+  CoupledSolver* owner = nullptr;
+  std::size_t cells = 0, network = 0;
+  MatHandle shell;
+  KspHandle ksp;
+  VecHandle root, rhs, solution, cells_residual, cells_part, network_residual, network_part, network_diagonal;
+
+  /// Takes a vector of both apart and divides by the root of the diagonal, or times it.
+  void split(Vec both, bool times, Vec of_cells, Vec of_network) const {
+    const ReadAccess v(both), d(root.get());
+    const WriteAccess c(of_cells), n(of_network);
+    for (std::size_t i = 0; i < cells; ++i) c[i] = times ? v[i] * d[i] : v[i] / d[i];
+    for (std::size_t i = 0; i < network; ++i) n[i] = times ? v[cells + i] * d[cells + i] : v[cells + i] / d[cells + i];
+  }
+  void join(Vec of_cells, Vec of_network, bool times, Vec both) const {
+    const ReadAccess c(of_cells), n(of_network), d(root.get());
+    const WriteAccess v(both);
+    for (std::size_t i = 0; i < cells; ++i) v[i] = times ? c[i] * d[i] : c[i] / d[i];
+    for (std::size_t i = 0; i < network; ++i) v[cells + i] = times ? n[i] * d[cells + i] : n[i] / d[cells + i];
+  }
+  void multiply(Vec in, Vec out) const {
+    split(in, false, cells_part.get(), network_part.get());
+    owner->apply(cells_part.get(), network_part.get(), cells_residual.get(), network_residual.get());
+    join(cells_residual.get(), network_residual.get(), false, out);
+  }
+  /// Network, cells, network.
+  void precondition(Vec in, Vec out) const {
+    const CoupledSolver& s = *owner;
+    split(in, true, cells_residual.get(), network_residual.get());
+    s.inverse_->apply(network_residual.get(), network_part.get());
+    petsc(MatMult(s.to_cells_, network_part.get(), s.work_cells_.get()));
+    petsc(VecAXPY(cells_residual.get(), -1.0, s.work_cells_.get()));
+    s.cells_.precondition(cells_residual.get(), cells_part.get());
+    petsc(MatMult(s.from_cells_, cells_part.get(), s.work_network_.get()));
+    petsc(MatMultAdd(s.network_, network_part.get(), s.work_network_.get(), s.work_network_.get()));
+    petsc(VecAXPY(network_residual.get(), -1.0, s.work_network_.get()));
+    s.inverse_->apply(network_residual.get(), s.network_solution_.get());
+    petsc(VecAXPY(network_part.get(), 1.0, s.network_solution_.get()));
+    join(cells_part.get(), network_part.get(), true, out);
+  }
+};
+
+CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric,
+                             NetworkInverse* inverse)
+    : grid_(&grid), network_unknowns_(network_unknowns), cells_(grid, prefix), inverse_(inverse) {
+  const double unknowns = sum_over(grid.comm(), static_cast<double>(network_unknowns));
+  has_network_ = unknowns > 0;
+  char text[32] = "auto";
+  petsc(PetscOptionsGetString(nullptr, prefix.c_str(), "-network_solver", text, sizeof text, nullptr));
+  const std::string chosen = text;
+  if (chosen != "auto" && chosen != "direct" && chosen != "iterative")
+    throw InputError("-" + prefix + "network_solver " + chosen + ": expected auto, direct or iterative");
+  iterative_ = has_network_ && (chosen == "iterative" || (chosen == "auto" && unknowns > direct_limit));
   cells_.set_coupling(has_network_ ? this : nullptr, symmetric);
   rhs_ = grid.vector();
   work_cells_ = grid.vector();
   borrowed_cells_ = grid.vector();
-  if (has_network_) {
-    work_network_ = network_vector();
-    network_solution_ = network_vector();
-    petsc(KSPCreate(grid.comm(), network_ksp_.out()));
-    petsc(KSPSetOptionsPrefix(network_ksp_.get(), (prefix + "network_").c_str()));
-    petsc(KSPSetType(network_ksp_.get(), KSPPREONLY));
-    PC pc = nullptr;
-    petsc(KSPGetPC(network_ksp_.get(), &pc));
-    petsc(PCSetType(pc, PCLU));
-    // PETSc takes pivots below an absolute bound for zero; ours are small in SI.
-    for (const char* where : {"network_", "network_telescope_"}) {
-      default_option("-" + prefix + where + "pc_factor_zeropivot", "1e-200");
-    }
-    // Factorised on one rank: one exchange per solve in place of many.
-    if (size_of(grid.comm()) > 1) {
-      petsc(PCSetType(pc, PCTELESCOPE));
-      petsc(PCTelescopeSetReductionFactor(pc, size_of(grid.comm())));
-      default_option("-" + prefix + "network_telescope_ksp_type", "preonly");
-      default_option("-" + prefix + "network_telescope_pc_type", "lu");
-    }
-    petsc(KSPSetFromOptions(network_ksp_.get()));
+  if (!has_network_) return;
+  work_network_ = network_vector();
+  network_solution_ = network_vector();
+  if (iterative_) {
+    create_iterative(prefix, symmetric);
+  } else {
+    create_direct(prefix);
   }
+}
+
+CoupledSolver::~CoupledSolver() = default;
+
+void CoupledSolver::create_direct(const std::string& prefix) {
+  const MPI_Comm comm = grid_->comm();
+  petsc(KSPCreate(comm, network_ksp_.out()));
+  petsc(KSPSetOptionsPrefix(network_ksp_.get(), (prefix + "network_").c_str()));
+  petsc(KSPSetType(network_ksp_.get(), KSPPREONLY));
+  PC pc = nullptr;
+  petsc(KSPGetPC(network_ksp_.get(), &pc));
+  petsc(PCSetType(pc, PCLU));
+  // PETSc takes pivots below an absolute bound for zero; ours are small in SI.
+  for (const char* where : {"network_", "network_telescope_"}) {
+    default_option("-" + prefix + where + "pc_factor_zeropivot", "1e-200");
+  }
+  // Factorised on one rank: one exchange per solve in place of many.
+  if (size_of(comm) > 1) {
+    petsc(PCSetType(pc, PCTELESCOPE));
+    petsc(PCTelescopeSetReductionFactor(pc, size_of(comm)));
+    default_option("-" + prefix + "network_telescope_ksp_type", "preonly");
+    default_option("-" + prefix + "network_telescope_pc_type", "lu");
+  }
+  petsc(KSPSetFromOptions(network_ksp_.get()));
+}
+
+void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) {
+  const MPI_Comm comm = grid_->comm();
+  if (!inverse_) {
+    own_inverse_ = std::make_unique<FlowSweep>(comm);
+    inverse_ = own_inverse_.get();
+  }
+  together_ = std::make_unique<Together>();
+  Together& t = *together_;
+  t.owner = this;
+  t.cells = grid_->local_cells();
+  t.network = static_cast<std::size_t>(network_unknowns_);
+  const auto unknowns = static_cast<PetscInt>(t.cells + t.network);
+  petsc(MatCreateShell(comm, unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, &t, t.shell.out()));
+  const auto multiply = [](Mat matrix, Vec in, Vec out) -> PetscErrorCode {
+    void* context = nullptr;
+    (void)MatShellGetContext(matrix, &context);
+    return guarded([&] { static_cast<const Together*>(context)->multiply(in, out); });
+  };
+  using Multiply = PetscErrorCode (*)(Mat, Vec, Vec);
+  petsc(MatShellSetOperation(t.shell.get(), MATOP_MULT,
+                             reinterpret_cast<void (*)(void)>(static_cast<Multiply>(multiply))));
+  for (VecHandle* v : {&t.root, &t.rhs, &t.solution}) {
+    petsc(VecCreateMPI(comm, unknowns, PETSC_DETERMINE, v->out()));
+    petsc(VecSet(v->get(), 1.0));
+  }
+  for (VecHandle* v : {&t.cells_residual, &t.cells_part}) *v = grid_->vector();
+  for (VecHandle* v : {&t.network_residual, &t.network_part, &t.network_diagonal}) *v = network_vector();
+  petsc(KSPCreate(comm, t.ksp.out()));
+  petsc(KSPSetOptionsPrefix(t.ksp.get(), (prefix + "coupled_").c_str()));
+  petsc(KSPSetOperators(t.ksp.get(), t.shell.get(), t.shell.get()));
+  petsc(KSPSetType(t.ksp.get(), symmetric ? KSPFCG : KSPFGMRES));
+  if (symmetric) {
+    petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
+  } else {
+    petsc(KSPGMRESSetRestart(t.ksp.get(), 40));
+  }
+  PC pc = nullptr;
+  petsc(KSPGetPC(t.ksp.get(), &pc));
+  petsc(PCSetType(pc, PCSHELL));
+  petsc(PCShellSetContext(pc, &t));
+  petsc(PCShellSetApply(pc, [](PC shell, Vec in, Vec out) -> PetscErrorCode {
+    void* context = nullptr;
+    (void)PCShellGetContext(shell, &context);
+    return guarded([&] { static_cast<const Together*>(context)->precondition(in, out); });
+  }));
+  petsc(KSPSetFromOptions(t.ksp.get()));
 }
 
 VecHandle CoupledSolver::network_vector() const {
@@ -51,7 +179,9 @@ void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat f
   from_cells_ = from_cells;
   between_cells_ = cells;
   cells_.set(op, rebuild);
-  if (has_network_) {
+  if (iterative_) {
+    set_together();
+  } else if (has_network_) {
     petsc(KSPSetOperators(network_ksp_.get(), network, network));
     petsc(KSPSetUp(network_ksp_.get()));
   }
@@ -76,6 +206,7 @@ void CoupledSolver::subtract_impl(const double* in, double* out) const {
 
 SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
                                  Vec network) {
+  if (iterative_) return solve_together(cells_rhs, network_rhs, scale, tolerance, cells, network);
   petsc(VecCopy(cells_rhs, rhs_.get()));
   if (has_network_) {
     solve_network(network_rhs, network_solution_.get());
@@ -90,6 +221,77 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
     solve_network(work_network_.get(), network);
   }
   return report;
+}
+
+void CoupledSolver::set_together() {
+  Together& t = *together_;
+  inverse_->set(network_);
+  petsc(MatGetDiagonal(network_, t.network_diagonal.get()));
+  std::vector<double> of_cells(t.cells);
+  op_->full_diagonal(of_cells.data());
+  const WriteAccess root(t.root.get()), of_network(t.network_diagonal.get());
+  const auto root_of = [](double d) { return d != 0 ? std::sqrt(std::abs(d)) : 1.0; };
+  for (std::size_t i = 0; i < t.cells; ++i) root[i] = root_of(of_cells[i]);
+  for (std::size_t i = 0; i < t.network; ++i) {
+    if (of_network[i] == 0) of_network[i] = 1;
+    root[t.cells + i] = root_of(of_network[i]);
+  }
+}
+
+SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
+                                          Vec network) {
+  Together& t = *together_;
+  SolveReport report;
+  PetscInt all = 0;
+  petsc(VecGetSize(network, &all));
+  const double cells_unit = cells_.diagonal_rms() * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  constexpr int most_rounds = 20, most = 1000;
+  constexpr double smallest_reduction = 1e-10;  // within one round: what is left below is the recurrence's rounding
+  double last = std::numeric_limits<double>::infinity();
+  for (int round = 0;; ++round) {
+    apply(cells, network, t.cells_residual.get(), t.network_residual.get());
+    petsc(VecAYPX(t.cells_residual.get(), -1.0, cells_rhs));
+    petsc(VecAYPX(t.network_residual.get(), -1.0, network_rhs));
+    double of_cells = 0, of_network = 0, size = 0;
+    petsc(VecNorm(network, NORM_2, &size));
+    const double network_unit = std::max(scale * std::sqrt(static_cast<double>(all)), size);
+    petsc(VecNorm(t.cells_residual.get(), NORM_2, &of_cells));
+    petsc(VecPointwiseDivide(t.network_part.get(), t.network_residual.get(), t.network_diagonal.get()));
+    petsc(VecNorm(t.network_part.get(), NORM_2, &of_network));
+    report.residual = std::max(of_cells / cells_unit, of_network / network_unit);
+    if (!std::isfinite(report.residual)) {
+      report.reason = "the residual is not finite";
+      return report;
+    }
+    report.converged = report.residual <= tolerance;
+    if (report.converged) {
+      report.reason.clear();
+      return report;
+    }
+    if (round == most_rounds || report.iterations >= most || !(report.residual < 0.5 * last)) {
+      if (report.iterations >= most) {
+        report.reason = "not converged in " + std::to_string(report.iterations) + " iterations";
+      } else if (report.reason.empty()) {
+        report.reason = "the residual stays where rounding has left it";
+      }
+      return report;
+    }
+    last = report.residual;
+    t.join(t.cells_residual.get(), t.network_residual.get(), false, t.rhs.get());
+    petsc(VecSet(t.solution.get(), 0.0));
+    const double reduction = std::max(0.3 * tolerance / report.residual, smallest_reduction);
+    petsc(KSPSetTolerances(t.ksp.get(), reduction, PETSC_DEFAULT, 1e10, most - report.iterations));
+    petsc(KSPSolve(t.ksp.get(), t.rhs.get(), t.solution.get()));
+    PetscInt iterations = 0;
+    petsc(KSPGetIterationNumber(t.ksp.get(), &iterations));
+    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+    petsc(KSPGetConvergedReason(t.ksp.get(), &reason));
+    report.iterations += static_cast<int>(iterations);
+    report.reason = reason < 0 ? KSPConvergedReasons[reason] : "";
+    t.split(t.solution.get(), false, t.cells_part.get(), t.network_part.get());
+    petsc(VecAXPY(cells, 1.0, t.cells_part.get()));
+    petsc(VecAXPY(network, 1.0, t.network_part.get()));
+  }
 }
 
 void CoupledSolver::apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const {

@@ -1,20 +1,32 @@
 #pragma once
 #include <array>
+#include <memory>
 #include <string>
 
 #include "solvers/elliptic.hpp"
+#include "solvers/network_inverse.hpp"
 
 namespace sanctuary {
 
 /// Cells coupled with unknowns of a network: [A + X, B; C, N] [cells; network] = [f; g], where A is a CellOperator, N a
-/// sparse matrix that is factorised (it is small beside A), B and C the exchange between them, X what the exchange adds
-/// between cells beyond the diagonal that stands in A. Solved for the cells by EllipticSolver on the Schur complement A
-/// + X - B N^-1 C, preconditioned for A; the network follows exactly. Options prefixes: `<prefix>` (the cells),
-/// `<prefix>network_`.
+/// sparse matrix, B and C the exchange between them, X what the exchange adds between cells beyond the diagonal that
+/// stands in A.
+/// A small network is factorised: EllipticSolver solves for the cells on the Schur complement A + X - B N^-1 C,
+/// preconditioned for A, and the network follows exactly. A large one is solved together with the cells: flexible
+/// conjugate gradients or, where the system is not symmetric, flexible GMRES on both, each row scaled by the root of
+/// its diagonal on both sides, preconditioned by symmetric block Gauss-Seidel (network, cells, network) and refined
+/// until the true residual of either block is met. Options prefixes: `<prefix>` (the cells), `<prefix>network_` (the
+/// factors), `<prefix>coupled_` (the Krylov method on both); option `-<prefix>network_solver auto|direct|iterative`.
 class CoupledSolver : private CellCoupling {
  public:
-  /// `network_unknowns`: owned by this rank; zero on all ranks: no network. Collective.
-  CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric);
+  /// Unknowns of the network over all ranks up to which it is factorised.
+  static constexpr double direct_limit = 2e5;
+
+  /// `network_unknowns`: owned by this rank; zero on all ranks: no network. `inverse`: of N, for large networks;
+  /// borrowed; null: a FlowSweep. Collective.
+  CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric,
+                NetworkInverse* inverse = nullptr);
+  ~CoupledSolver() override;
   CoupledSolver(const CoupledSolver&) = delete;
   CoupledSolver& operator=(const CoupledSolver&) = delete;
 
@@ -23,7 +35,9 @@ class CoupledSolver : private CellCoupling {
   /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
   void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells = nullptr, bool rebuild = true);
   /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
-  /// value of the unknown; starts from `cells`. Not converged: the report says so. Collective.
+  /// value of the unknown; starts from `cells`. Where both are solved together it starts from `network`, too, whose
+  /// residual then meets `tolerance` as scaled_residual measures it, or by the root mean square of its values where
+  /// that is more than `scale`. Not converged: the report says so. Collective.
   [[nodiscard]] SolveReport solve(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
                                   Vec network);
   /// out = A cells + B network, and C cells + N network. Collective.
@@ -34,19 +48,30 @@ class CoupledSolver : private CellCoupling {
   /// A new vector of network unknowns, zero. Collective.
   [[nodiscard]] VecHandle network_vector() const;
   [[nodiscard]] bool has_network() const { return has_network_; }
+  /// True where cells and network are solved together.
+  [[nodiscard]] bool iterative() const { return iterative_; }
 
  private:
   void subtract_impl(const double* in, double* out) const override;
   void solve_network(Vec rhs, Vec out) const;
+  void create_direct(const std::string& prefix);
+  void create_iterative(const std::string& prefix, bool symmetric);
+  void set_together();
+  [[nodiscard]] SolveReport solve_together(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
+                                           Vec network);
 
+  struct Together;
   const Grid* grid_;
-  bool has_network_ = false;
+  bool has_network_ = false, iterative_ = false;
   PetscInt network_unknowns_ = 0;
   const CellOperator* op_ = nullptr;
   Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr;  // borrowed
   mutable EllipticSolver cells_;
   KspHandle network_ksp_;
   VecHandle rhs_, work_cells_, borrowed_cells_, work_network_, network_solution_;
+  std::unique_ptr<NetworkInverse> own_inverse_;
+  NetworkInverse* inverse_ = nullptr;
+  std::unique_ptr<Together> together_;
 };
 
 }  // namespace sanctuary

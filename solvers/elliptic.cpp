@@ -545,6 +545,16 @@ SolveReport EllipticSolver::library(Vec f, Vec u, double target, int most) {
   return report;
 }
 
+void EllipticSolver::precondition(Vec in, Vec out) const {
+  (stay_algebraic_ > 0 ? *algebraic_ : preconditioner_).apply(in, out);
+}
+
+void EllipticSolver::use_algebraic() {
+  if (!algebraic_) algebraic_ = std::make_unique<CellPreconditioner>(*grid_, prefix_, PreconditionerKind::boomeramg);
+  algebraic_->set(*op_);
+  stay_algebraic_ = 10;
+}
+
 /// One solve to a 2-norm of the true residual of `target`, by algebraic multigrid where our own does not serve.
 SolveReport EllipticSolver::attempt(Vec f, Vec u, double target, int most) {
   if (stay_algebraic_ > 0 || !multigrid()) return library(f, u, target, most);
@@ -567,9 +577,7 @@ SolveReport EllipticSolver::attempt(Vec f, Vec u, double target, int most) {
     report.iterations += before;
   }
   if (!in_vain() || !automatic_) return report;
-  if (!algebraic_) algebraic_ = std::make_unique<CellPreconditioner>(*grid_, prefix_, PreconditionerKind::boomeramg);
-  algebraic_->set(*op_);
-  stay_algebraic_ = 10;
+  use_algebraic();
   const int before = report.iterations;
   report = library(f, u, target, std::max(1, most - before));
   report.iterations += before;

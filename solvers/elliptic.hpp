@@ -93,6 +93,12 @@ class EllipticSolver {
   /// allocates nothing after the first call, unless it has to change the method.
   [[nodiscard]] SolveReport solve(Vec f, Vec u, const Stop& stop);
   [[nodiscard]] const CellOperator& op() const { return *op_; }
+  /// out = approximate inverse of the operator times in, without the coupling: one cycle. Collective.
+  void precondition(Vec in, Vec out) const;
+  /// Takes algebraic multigrid from now on, as a slow solve would. Collective.
+  void use_algebraic();
+  /// True where algebraic multigrid is at work in place of our own.
+  [[nodiscard]] bool algebraic() const { return stay_algebraic_ > 0; }
   /// Root mean square of the operator's diagonal. Collective.
   [[nodiscard]] double diagonal_rms();
   /// f - A u of the last solve on the owned cells.

@@ -29,8 +29,8 @@ std::string petsc_version() {
 
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all{elliptic_benchmark(), transport_benchmark(), reaction_benchmark(),
-                                          kinetics_benchmark(), halo_benchmark(),      stream_benchmark(),
-                                          scaling_benchmark()};
+                                          coupled_benchmark(),  kinetics_benchmark(),  halo_benchmark(),
+                                          stream_benchmark(),   scaling_benchmark()};
   return all;
 }
 

@@ -47,6 +47,7 @@ struct Benchmark {
 [[nodiscard]] Benchmark kinetics_benchmark();
 [[nodiscard]] Benchmark stream_benchmark();
 [[nodiscard]] Benchmark halo_benchmark();
+[[nodiscard]] Benchmark coupled_benchmark();
 [[nodiscard]] Benchmark scaling_benchmark();
 
 }  // namespace sanctuary

@@ -48,7 +48,8 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
       network_(network),
       flow_(flow),
       op_(grid),
-      solver_(grid, network ? network->local_unknowns(false) : 0, "pressure_", true) {
+      inverse_(network ? std::make_unique<PressureInverse>(network->network(), "pressure_inverse_") : nullptr),
+      solver_(grid, network ? network->local_unknowns(false) : 0, "pressure_", true, inverse_.get()) {
   rhs_cells_ = grid.vector();
   if (!network_) return;
   const PetscInt nodes = network_->local_unknowns(false);
@@ -172,6 +173,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
     const std::vector<double> conductance =
         network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
     assemble(tissue, wall, conductance, draining);
+    if (solver_.iterative()) inverse_->set_conductance(conductance, wall.conductance, flow_->fixed());
     solver_.set(op_, n_.get(), b_.get(), c_.get());
     const SolveReport report =
         solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());

@@ -1,8 +1,10 @@
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "solvers/coupled.hpp"
 #include "solvers/network/flow.hpp"
+#include "solvers/network/pressure_inverse.hpp"
 
 namespace sanctuary {
 
@@ -79,6 +81,7 @@ class FluidSolver {
   const EmbeddedNetwork* network_;
   const FlowSolver* flow_;
   CellOperator op_;
+  std::unique_ptr<PressureInverse> inverse_;
   CoupledSolver solver_;
   MatHandle n_, b_, c_;
   VecHandle rhs_cells_, rhs_network_;

@@ -224,6 +224,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
                 network_ ? matrices_->from_cells() : nullptr);
     petsc(VecSet(delta.get(), 0.0));
+    if (network_) petsc(VecSet(net_delta.get(), 0.0));
     const SolveReport report =
         solver_.solve(residual.get(), net_residual.get(), scale, std::max(0.1 * tolerance, 1e-3 * state.residual),
                       delta.get(), net_delta.get());
