@@ -33,14 +33,27 @@ NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network)
   const MPI_Comm comm = network.grid().comm();
   const PetscInt unknowns = network.local_unknowns(true);
   const auto cells = static_cast<PetscInt>(network.grid().local_cells());
-  const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
-    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr,
+  // Room for all entries: the matrix would move all it holds for each that has none.
+  const CutNetwork& cut = network.network();
+  std::vector<PetscInt> of_row(static_cast<std::size_t>(unknowns), 3), of_cell(network.grid().local_cells(), 0),
+      one(static_cast<std::size_t>(unknowns), 1);
+  std::fill_n(of_row.begin(), network.nodes(), 1);
+  for (const auto& ends : cut.piece_nodes) {
+    for (const long n : ends) {
+      if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
+    }
+  }
+  for (const std::size_t cell : network.piece_cell()) of_cell[cell] += 3;
+  const auto create = [&](PetscInt rows, PetscInt columns, std::vector<PetscInt> entries, MatHandle& out) {
+    const std::vector<PetscInt> others = entries;
+    for (PetscInt& n : entries) n = std::min(n, columns);
+    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, 0, entries.data(), 0, others.data(),
                        out.out()));
     petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   };
-  create(unknowns, unknowns, 6, 4, n_);
-  create(cells, unknowns, 2, 1, b_);
-  create(unknowns, cells, 1, 1, c_);
+  create(unknowns, unknowns, of_row, n_);
+  create(cells, unknowns, of_cell, b_);
+  create(unknowns, cells, one, c_);
 }
 
 void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow,

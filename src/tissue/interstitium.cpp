@@ -54,14 +54,25 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   if (!network_) return;
   const PetscInt nodes = network_->local_unknowns(false);
   const auto cells = static_cast<PetscInt>(grid.local_cells());
-  const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
-    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr,
-                       out.out()));
+  // Room for all entries: the matrix would move all it holds for each that has none.
+  const CutNetwork& cut = network_->network();
+  std::vector<PetscInt> of_node(network_->nodes(), 1), of_cell(grid.local_cells(), 0);
+  for (const auto& ends : cut.piece_nodes) {
+    for (const long n : ends) {
+      if (at(n) < of_node.size()) ++of_node[at(n)];
+    }
+  }
+  for (const std::size_t cell : network_->piece_cell()) of_cell[cell] += 2;
+  const auto create = [&](PetscInt rows, PetscInt columns, std::vector<PetscInt> entries, MatHandle& out) {
+    const std::vector<PetscInt> others = entries;
+    for (PetscInt& n : entries) n = std::min(n, columns);
+    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, 0, entries.data(), 0,
+                       others.data(), out.out()));
     petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   };
-  create(nodes, nodes, 5, 3, n_);
-  create(cells, nodes, 3, 2, b_);
-  create(nodes, cells, 3, 2, c_);
+  create(nodes, nodes, of_node, n_);
+  create(cells, nodes, of_cell, b_);
+  create(nodes, cells, of_node, c_);
   rhs_network_ = solver_.network_vector();
 }
 
