@@ -1,0 +1,80 @@
+#pragma once
+#include <array>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "solvers/elliptic.hpp"
+#include "solvers/network/embedding.hpp"
+#include "solvers/network/exchange.hpp"
+
+namespace sanctuary::verification {
+
+/// A straight vessel in endless tissue of diffusivity 1 with a given value in its lumen.
+struct FreeVessel {
+  std::array<double, 3> from{}, to{};  // [m]
+  double radius = 0;                   // [m]
+  double wall = 0;                     // exchange per length over the difference across the wall [m^2/s]
+  double lumen = 0;
+};
+
+/// What such vessels give off, value 0 far away: line sources of even strength on short parts of every vessel, so that
+/// the mean over the wall of each part is what its lumen and wall ask for (a boundary element method, independent of
+/// any grid). With tissue that uses the solute at `rate` x value the potential of a point is exp(-r sqrt(rate))/(4 pi
+/// r).
+class FreeSpaceVessels {
+ public:
+  FreeSpaceVessels(std::vector<FreeVessel> vessels, double rate, double part_length);
+  /// Given off by each vessel in all [m^3/s].
+  [[nodiscard]] const std::vector<double>& exchange() const { return exchange_; }
+  /// Value in the tissue.
+  [[nodiscard]] double value(const std::array<double, 3>& x) const;
+  [[nodiscard]] const std::vector<FreeVessel>& vessels() const { return vessels_; }
+  [[nodiscard]] double rate() const { return rate_; }
+
+ private:
+  struct Part {
+    std::array<double, 3> from, to;
+    double strength;
+    std::size_t vessel;
+  };
+  [[nodiscard]] double potential(const std::array<double, 3>& x, const Part& part, double radius) const;
+  std::vector<FreeVessel> vessels_;
+  double rate_;
+  std::vector<Part> parts_;
+  std::vector<double> exchange_;
+};
+
+/// Pieces of a network that was cut at the faces of cells, numbered from 0: for one rank.
+[[nodiscard]] std::vector<VesselPiece> pieces_of(const VesselGraph& graph, const CutNetwork& cut);
+
+/// Tissue of diffusivity 1 on a grid with vessels of given lumen values: A u + E'F E u = sources + E'T lumen, with a
+/// use of `rate` x value.
+class FixedLumen : private CellCoupling {
+ public:
+  FixedLumen(const Grid& grid, const Walls& walls, double rate, ExchangeGeometry geometry);
+  FixedLumen(const FixedLumen&) = delete;
+  FixedLumen& operator=(const FixedLumen&) = delete;
+  /// Solves for given coefficients and lumen values of the pieces; `wall_value`: value on the fixed walls at a point,
+  /// null: that of `walls`. Gives the exchange of each own piece. NumericsError where it does not converge. Collective.
+  [[nodiscard]] std::vector<double> solve(std::span<const WallConductance> wall, std::span<const double> lumen,
+                                          const std::function<double(const std::array<double, 3>&)>& wall_value);
+  [[nodiscard]] Vec cells() const { return cells_.get(); }
+  [[nodiscard]] int iterations() const { return iterations_; }
+
+ private:
+  void subtract_impl(const double* in, double* out) const override;
+  const Grid* grid_;
+  Walls walls_;
+  double rate_;
+  CellOperator op_;
+  VesselExchange exchange_;
+  EllipticSolver solver_;
+  VecHandle cells_, rhs_, borrowed_, product_;
+  int iterations_ = 0;
+};
+
+/// Errors of the exchange of each of the vessels on a grid, relative to the largest exchange among them.
+[[nodiscard]] std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& exact, bool corrected);
+
+}  // namespace sanctuary::verification
