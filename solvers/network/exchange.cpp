@@ -488,7 +488,6 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   const Unresolved unresolved(spec, pieces, cell, offset, share, settings);
   std::vector<std::size_t> near, segment;
   std::vector<double> sum, strongest;
-  std::vector<ExchangeGeometry::Neighbour> other;
   std::vector<std::pair<std::size_t, ExchangeGeometry::Member>> members;
   NearVessels vessels;
   for (std::size_t i = 0; i < all; ++i) {
@@ -499,7 +498,6 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
     vessels.join();
     sum.assign(vessels.groups(), 0.0);
     strongest.assign(vessels.groups(), 0.0);
-    other.assign(vessels.groups(), {});
     members.clear();
     for (std::size_t n = 0; n < near.size(); ++n) {
       const std::size_t j = near[n], group = vessels.group(segment[n]);
@@ -509,15 +507,12 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
       for (std::size_t a = 0; a < 3; ++a) apart = std::max(apart, std::abs(cell[i][a] - cell[j][a]));
       if (group == 0 || apart > ExchangeSettings::partner_reach || value <= 0) continue;
       members.push_back({group, {j, value}});
-      if (value > strongest[group]) {
-        strongest[group] = value;
-        other[group].nearest = j;
-      }
+      strongest[group] = std::max(strongest[group], value);
     }
     geometry.own[i] = sum[0];
     for (std::size_t g = 1; g < vessels.groups(); ++g) {
       if (std::abs(sum[g]) < settings.least_coupling * std::abs(sum[0]) || strongest[g] <= 0) continue;
-      ExchangeGeometry::Neighbour neighbour = other[g];
+      ExchangeGeometry::Neighbour neighbour;
       neighbour.mutual = sum[g];
       neighbour.first = geometry.member.size();
       double total = 0;
@@ -590,8 +585,8 @@ PetscErrorCode shell_apply(Mat shell, Vec in, Vec out) {
   return 0;
 }
 
-/// (1 + diag(wall) resistance)^-1, row by row. Its pivots are those of the symmetric matrix sqrt(wall) resistance
-/// sqrt(wall) + 1; where neglected pieces leave one that is not positive the couplings are weakened until all are.
+/// (1 + diag(wall) resistance)^-1, row by row; nearly symmetric but for the factor of the wall. Where what is neglected
+/// leaves a pivot that is not positive the couplings are weakened until all are.
 class LocalInverse {
  public:
   void set(std::span<const double> wall, std::span<const double> resistance) {
@@ -709,9 +704,8 @@ VesselExchange::VesselExchange(const Grid& grid, ExchangeGeometry geometry, Pets
     for (const std::size_t j : partners) {
       ++(j < g.owned() ? inside : outside)[i];
       need(j);
-      for (std::size_t n = g.neighbour_offset[j]; n < g.neighbour_offset[j + 1]; ++n) need(g.neighbour[n].nearest);
+      p.for_each_member(j, [&](std::size_t, const ExchangeGeometry::Member& member) { need(member.piece); });
     }
-    for (std::size_t n = g.neighbour_offset[i]; n < g.neighbour_offset[i + 1]; ++n) need(g.neighbour[n].nearest);
   }
   std::sort(p.others.begin(), p.others.end());
   p.others.erase(std::unique(p.others.begin(), p.others.end()), p.others.end());
@@ -769,32 +763,51 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
   const std::vector<double> to = p.with_others(own_to), from = p.with_others(own_from),
                             diffusivity = p.with_others(own_diffusivity);
 
-  // Each piece with the vessels close to it, per length: S = (1 + wall resistance)^-1 for even exchange along each.
+  // Each piece with the vessels close to it, per length: S = (1 + wall resistance)^-1 for even exchange along each,
+  // where a vessel is the mean of its pieces close by.
   LocalInverse inverse;
-  std::vector<std::size_t> set;
   std::vector<double> wall, resistance;
   const auto tissue_side = [&](std::size_t i) { return std::max(from[i], 1e-12 * to[i]) / g.length[i]; };
-  const auto mutual = [&](std::size_t i, std::size_t j) {  // as piece i sees the vessel of piece j
-    double value = 0;
-    p.for_each_member(i, [&](std::size_t n, const ExchangeGeometry::Member& member) {
-      if (member.piece == j) value = g.neighbour[n].mutual;
-    });
-    return value;
+  const auto in_group = [&](std::size_t n, std::size_t piece) {
+    const auto& neighbour = g.neighbour[n];
+    for (std::size_t m = neighbour.first; m < neighbour.last; ++m) {
+      if (g.member[m].piece == piece) return true;
+    }
+    return false;
+  };
+  // What piece j sees of the vessel of piece i, and of the vessel of group n.
+  const auto seen_of_piece = [&](std::size_t j, std::size_t i, double otherwise) {
+    for (std::size_t n = g.neighbour_offset[j]; n < g.neighbour_offset[j + 1]; ++n) {
+      if (in_group(n, i)) return g.neighbour[n].mutual;
+    }
+    return otherwise;
+  };
+  const auto seen_of_group = [&](std::size_t j, std::size_t group) {
+    for (std::size_t n = g.neighbour_offset[j]; n < g.neighbour_offset[j + 1]; ++n) {
+      for (std::size_t m = g.neighbour[group].first; m < g.neighbour[group].last; ++m) {
+        if (in_group(n, g.member[m].piece)) return g.neighbour[n].mutual;
+      }
+    }
+    return 0.0;
   };
   std::vector<double> alone(g.number.size(), 0.0), coupled(g.neighbour.size(), 0.0);
   const auto look = [&](std::size_t i) {
     const std::size_t first = g.neighbour_offset[i], n = g.neighbour_offset[i + 1] - first + 1;
-    set.assign(1, i);
-    for (std::size_t k = first; k < first + n - 1; ++k) set.push_back(g.neighbour[k].nearest);
-    wall.resize(n);
+    wall.assign(n, 0.0);
     resistance.assign(n * n, 0.0);
-    for (std::size_t a = 0; a < n; ++a) {
-      wall[a] = tissue_side(set[a]);
-      resistance[a * n + a] = g.own[set[a]] / diffusivity[set[a]];
-      for (std::size_t b = 0; b < a; ++b) {
-        const double there = mutual(set[a], set[b]),
-                     back = b == 0 ? g.neighbour[first + a - 1].mutual : mutual(set[b], set[a]);
-        resistance[a * n + b] = resistance[b * n + a] = (there + back) / (diffusivity[set[a]] + diffusivity[set[b]]);
+    wall[0] = tissue_side(i);
+    resistance[0] = g.own[i] / diffusivity[i];
+    for (std::size_t a = 1; a < n; ++a) {
+      const auto& neighbour = g.neighbour[first + a - 1];
+      resistance[a] = neighbour.mutual / diffusivity[i];
+      for (std::size_t m = neighbour.first; m < neighbour.last; ++m) {
+        const auto& [j, part] = g.member[m];
+        wall[a] += part * tissue_side(j);
+        resistance[a * n] += part * seen_of_piece(j, i, neighbour.mutual) / diffusivity[j];
+        resistance[a * n + a] += part * g.own[j] / diffusivity[j];
+        for (std::size_t b = 1; b < n; ++b) {
+          if (b != a) resistance[a * n + b] += part * seen_of_group(j, first + b - 1) / diffusivity[j];
+        }
       }
     }
     inverse.set(wall, resistance);

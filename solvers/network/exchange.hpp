@@ -74,7 +74,6 @@ struct ExchangeSettings {
 struct ExchangeGeometry {
   /// Another vessel close to a piece.
   struct Neighbour {
-    std::size_t nearest = 0;          ///< its piece that is coupled most (index among the pieces)
     double mutual = 0;                ///< times exchange per length of that vessel, over D: value at the wall
     std::size_t first = 0, last = 0;  ///< its pieces in `member`
   };
