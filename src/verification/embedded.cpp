@@ -200,4 +200,239 @@ std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& ex
   return error;
 }
 
+namespace {
+
+/// One vessel with unknown values at its nodes in tissue: [A + X, B; C, N].
+class OneVessel : private CellCoupling {
+ public:
+  OneVessel(const Grid& grid, const VesselExchange& exchange, Mat network) : grid_(&grid), exchange_(&exchange) {
+    petsc(MatCreateVecs(network, a_.out(), b_.out()));
+    cells_ = grid.vector();
+    borrowed_ = grid.vector();
+    petsc(KSPCreate(grid.comm(), ksp_.out()));
+    petsc(KSPSetOptionsPrefix(ksp_.get(), "embedded_network_"));
+    petsc(KSPSetOperators(ksp_.get(), network, network));
+    petsc(KSPSetType(ksp_.get(), KSPPREONLY));
+    PC pc = nullptr;
+    petsc(KSPGetPC(ksp_.get(), &pc));
+    petsc(PCSetType(pc, PCLU));
+    petsc(KSPSetFromOptions(ksp_.get()));
+  }
+  void solve(const CellOperator& op, Vec rhs, Vec network_rhs, Vec tissue, Vec vessel) {
+    EllipticSolver solver(*grid_, "embedded_");
+    solver.set_coupling(this, true);
+    solver.set(op);
+    petsc(KSPSolve(ksp_.get(), network_rhs, a_.get()));
+    petsc(MatMult(exchange_->to_cells(), a_.get(), cells_.get()));
+    VecHandle all = grid_->vector();
+    petsc(VecWAXPY(all.get(), -1.0, cells_.get(), rhs));
+    const SolveReport report = solver.solve(all.get(), tissue, {.tolerance = 1e-11});
+    if (!report.converged) throw NumericsError("embedded vessel: " + report.reason);
+    petsc(MatMult(exchange_->from_cells(), tissue, b_.get()));
+    petsc(VecAYPX(b_.get(), -1.0, network_rhs));
+    petsc(KSPSolve(ksp_.get(), b_.get(), vessel));
+  }
+
+ private:
+  void subtract_impl(const double* in, double* out) const override {
+    petsc(VecPlaceArray(borrowed_.get(), in));
+    petsc(MatMult(exchange_->cells(), borrowed_.get(), cells_.get()));
+    {
+      const ReadAccess x(cells_.get());
+      for (std::size_t c = 0; c < grid_->local_cells(); ++c) out[c] += x[c];
+    }
+    petsc(MatMult(exchange_->from_cells(), borrowed_.get(), a_.get()));
+    petsc(VecResetArray(borrowed_.get()));
+    petsc(KSPSolve(ksp_.get(), a_.get(), b_.get()));
+    petsc(MatMult(exchange_->to_cells(), b_.get(), cells_.get()));
+    const ReadAccess x(cells_.get());
+    for (std::size_t c = 0; c < grid_->local_cells(); ++c) out[c] -= x[c];
+  }
+  const Grid* grid_;
+  const VesselExchange* exchange_;
+  KspHandle ksp_;
+  VecHandle a_, b_, cells_, borrowed_;
+};
+
+}  // namespace
+
+BenchmarkErrors embedded_benchmark(long cells, bool corrected) {
+  constexpr double radius = 0.1;
+  const double beta = 2 * pi / (2 * pi + std::log(radius));
+  const double h = 2.0 / static_cast<double>(cells);
+  const long pieces = cells / 2;
+  const Grid grid(PETSC_COMM_SELF, {{-1, -1, 0}, {h, h, h}, {cells, cells, pieces}});
+  const auto exact = [&](const Point& x) {
+    return -(1 + x[2]) * std::log(std::max(std::hypot(x[0], x[1]), radius)) / (2 * pi);
+  };
+  std::vector<VesselPiece> vessel;
+  for (long p = 0; p < pieces; ++p) {
+    const double z = static_cast<double>(p) * h;
+    vessel.push_back({.from = {0, 0, z},
+                      .to = {0, 0, z + h},
+                      .radius = radius,
+                      .length = h,
+                      .segment = 0,
+                      .segment_nodes = {0, 1},
+                      .number = static_cast<PetscInt>(p)});
+  }
+  ExchangeSettings settings;
+  settings.corrected = corrected;
+  settings.mirror[4] = settings.mirror[5] = 1;
+  const auto nodes = static_cast<PetscInt>(pieces + 1);
+  VesselExchange exchange(grid, exchange_geometry(grid.spec(), vessel, vessel.size(), settings), nodes);
+  std::vector<LumenLink> links;
+  for (PetscInt p = 0; p < nodes - 1; ++p) {
+    links.push_back({.mean = {p, p + 1}, .mean_weight = {0.5, 0.5}, .loss = {p, p + 1}, .loss_weight = {0.5, 0.5}});
+    // The values at the ends are given: they take no loss.
+    if (p == 0) links.back().loss[0] = -1;
+    if (p == nodes - 2) links.back().loss[1] = -1;
+  }
+  exchange.set(std::vector<WallConductance>(vessel.size(), {beta * h, beta * h, 1}), links);
+
+  MatHandle network;
+  petsc(MatCreateSeqAIJ(PETSC_COMM_SELF, nodes, nodes, 6, nullptr, network.out()));
+  petsc(MatSetOption(network.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  VecHandle network_rhs, value;
+  const auto add = [&](PetscInt row, PetscInt column, double entry) {
+    petsc(MatSetValue(network.get(), row, column, entry, ADD_VALUES));
+  };
+  for (PetscInt p = 0; p < nodes - 1; ++p) {
+    const double z = (static_cast<double>(p) + 0.5) * h, conductance = (1 + z + 0.5 * z * z) / h;
+    for (const auto& [row, other] : {std::pair{p, p + 1}, std::pair{p + 1, p}}) {
+      if (row == 0 || row == nodes - 1) continue;
+      add(row, row, conductance);
+      add(row, other, -conductance);
+    }
+  }
+  add(0, 0, 1);
+  add(nodes - 1, nodes - 1, 1);
+  exchange.add_to_network(network.get());
+  petsc(MatAssemblyBegin(network.get(), MAT_FINAL_ASSEMBLY));
+  petsc(MatAssemblyEnd(network.get(), MAT_FINAL_ASSEMBLY));
+  petsc(MatCreateVecs(network.get(), value.out(), network_rhs.out()));
+  {
+    const WriteAccess rhs(network_rhs.get());
+    std::fill(rhs.data(), rhs.data() + nodes, 0.0);
+    rhs[0] = 1;
+    rhs[static_cast<std::size_t>(nodes) - 1] = 2;
+  }
+
+  CellOperator op(grid);
+  Walls walls = Walls::all(WallKind::fixed);
+  walls.kind[4] = walls.kind[5] = WallKind::closed;
+  op.reset(walls);
+  op.add_diffusion(std::vector<double>(grid.local_cells(), 1.0));
+  op.diagonal() = exchange.cell_diagonal();
+  VecHandle rhs = grid.vector(), tissue = grid.vector();
+  {
+    const WriteAccess f(rhs.get());
+    for (std::size_t c = 0; c < grid.local_cells(); ++c) {
+      const auto place = grid.place(c);
+      const Point x = grid.centre(c);
+      for (std::size_t a = 0; a < 2; ++a) {
+        for (const long side : {0L, cells - 1}) {
+          if (place[a] != side) continue;
+          Point wall = x;
+          wall[a] = side == 0 ? -1 : 1;
+          f[c] += 2 * h * exact(wall);
+        }
+      }
+      const double slope = exact(x) / (1 + x[2]);
+      if (place[2] == 0) f[c] -= h * h * slope;
+      if (place[2] == pieces - 1) f[c] += h * h * slope;
+    }
+  }
+  OneVessel system(grid, exchange, network.get());
+  system.solve(op, rhs.get(), network_rhs.get(), tissue.get(), value.get());
+
+  BenchmarkErrors errors;
+  {
+    const ReadAccess u(tissue.get()), v(value.get());
+    for (std::size_t c = 0; c < grid.local_cells(); ++c) errors.tissue += std::pow(u[c] - exact(grid.centre(c)), 2);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(nodes); ++n) {
+      errors.vessel += std::pow(v[n] - 1 - static_cast<double>(n) * h, 2);
+    }
+  }
+  const std::vector<double> flow = exchange.flow(tissue.get(), value.get());
+  for (std::size_t p = 0; p < flow.size(); ++p) {
+    const double wanted = 1 + (static_cast<double>(p) + 0.5) * h, wrong = flow[p] / h - wanted;
+    errors.exchange += wrong * wrong;
+    errors.largest_relative = std::max(errors.largest_relative, std::abs(wrong) / wanted);
+  }
+  errors.tissue = std::sqrt(errors.tissue / static_cast<double>(grid.local_cells()));
+  errors.vessel = std::sqrt(errors.vessel / static_cast<double>(nodes));
+  errors.amounts = h * std::sqrt(errors.exchange);
+  errors.exchange = std::sqrt(errors.exchange / static_cast<double>(pieces));
+  return errors;
+}
+
+NetworkField network_field(const VesselGraph& graph, const GridSpec& coarse, long refine, double rate, bool corrected) {
+  GridSpec spec = coarse;
+  for (std::size_t a = 0; a < 3; ++a) {
+    spec.cells[a] *= refine;
+    spec.spacing[a] /= static_cast<double>(refine);
+  }
+  const Grid grid(PETSC_COMM_SELF, spec);
+  const CutNetwork cut = cut_at_faces(graph, spec);
+  const std::vector<VesselPiece> pieces = pieces_of(graph, cut);
+  ExchangeSettings settings;
+  settings.corrected = corrected;
+  settings.mirror.fill(1);
+  FixedLumen tissue(grid, Walls::all(WallKind::closed), rate, exchange_geometry(spec, pieces, pieces.size(), settings));
+  std::vector<WallConductance> wall;
+  std::vector<double> lumen;
+  for (const VesselPiece& piece : pieces) {
+    const double conductance = 2 * pi * 10 * piece.length;
+    wall.push_back({conductance, conductance, 1});
+    const double x =
+        (0.5 * (piece.from[0] + piece.to[0]) - spec.origin[0]) / (spec.spacing[0] * static_cast<double>(spec.cells[0]));
+    lumen.push_back(1 - 0.5 * x);
+  }
+  NetworkField field;
+  for (const double q : tissue.solve(wall, lumen, {})) field.total += q;
+  field.iterations = tissue.iterations();
+  field.value.assign(static_cast<std::size_t>(coarse.cells[0] * coarse.cells[1] * coarse.cells[2]), 0.0);
+  const ReadAccess u(tissue.cells());
+  const double share = 1.0 / static_cast<double>(refine * refine * refine);
+  for (std::size_t c = 0; c < grid.local_cells(); ++c) {
+    const auto place = grid.place(c);
+    const long at = ((place[2] / refine) * coarse.cells[1] + place[1] / refine) * coarse.cells[0] + place[0] / refine;
+    field.value[static_cast<std::size_t>(at)] += share * u[c];
+  }
+  return field;
+}
+
+std::vector<double> distance_from_vessels(const VesselGraph& graph, const GridSpec& spec, double most) {
+  const auto& n = spec.cells;
+  std::vector<double> nearest(static_cast<std::size_t>(n[0] * n[1] * n[2]), most);
+  for (const auto& segment : graph.segment) {
+    const Point& from = graph.position[static_cast<std::size_t>(segment[0])];
+    const Point& to = graph.position[static_cast<std::size_t>(segment[1])];
+    std::array<long, 3> low{}, high{};
+    for (std::size_t a = 0; a < 3; ++a) {
+      const auto cell = [&](double x) { return static_cast<long>(std::floor((x - spec.origin[a]) / spec.spacing[a])); };
+      low[a] = std::max(cell(std::min(from[a], to[a]) - most), 0L);
+      high[a] = std::min(cell(std::max(from[a], to[a]) + most), n[a] - 1);
+    }
+    for (long k = low[2]; k <= high[2]; ++k) {
+      for (long j = low[1]; j <= high[1]; ++j) {
+        for (long i = low[0]; i <= high[0]; ++i) {
+          const std::array<long, 3> place{i, j, k};
+          double along = 0, length = 0;
+          Point x{};
+          for (std::size_t a = 0; a < 3; ++a) {
+            x[a] = spec.origin[a] + (static_cast<double>(place[a]) + 0.5) * spec.spacing[a];
+            along += (x[a] - from[a]) * (to[a] - from[a]);
+            length += (to[a] - from[a]) * (to[a] - from[a]);
+          }
+          double& least = nearest[static_cast<std::size_t>((k * n[1] + j) * n[0] + i)];
+          least = std::min(least, distance(x, between(from, to, std::clamp(along / length, 0.0, 1.0))));
+        }
+      }
+    }
+  }
+  return nearest;
+}
+
 }  // namespace sanctuary::verification

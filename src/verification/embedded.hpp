@@ -77,4 +77,30 @@ class FixedLumen : private CellCoupling {
 /// Errors of the exchange of each of the vessels on a grid, relative to the largest exchange among them.
 [[nodiscard]] std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& exact, bool corrected);
 
+/// Errors of the benchmark of D'Angelo (Koch et al. 2020, J Comput Phys 410:109370): tissue (-1,1)^2 x (0,1) around a
+/// vessel of radius 0.1 on the z axis, exact values p_v = 1 + z, p_t = -(1 + z) ln(max(r, R)) / (2 pi), exchange 1 + z
+/// per length. `cells` along x and y, half as many along z.
+struct BenchmarkErrors {
+  double tissue = 0;            ///< rms over the cells
+  double vessel = 0;            ///< rms over the nodes
+  double exchange = 0;          ///< rms over the pieces of the exchange per length
+  double amounts = 0;           ///< 2-norm over the pieces of the amounts exchanged, as the published rates take it
+  double largest_relative = 0;  ///< of the exchange of a piece
+};
+[[nodiscard]] BenchmarkErrors embedded_benchmark(long cells, bool corrected);
+
+/// A network in a closed box whose tissue (diffusivity 1) uses a solute at `rate` x value: every vessel has ten times
+/// the wall conductance R / D, and a lumen value that falls from 1 to 0.5 along x.
+struct NetworkField {
+  double total = 0;  ///< exchanged [m^3/s]
+  int iterations = 0;
+  std::vector<double> value;  ///< means over the cells of `coarse`
+};
+/// Solves on cells `refine` times smaller than those of `coarse`, on this rank alone.
+[[nodiscard]] NetworkField network_field(const VesselGraph& graph, const GridSpec& coarse, long refine, double rate,
+                                         bool corrected);
+
+/// Distance of each cell centre of a grid from the nearest vessel's axis, no more than `most` [m].
+[[nodiscard]] std::vector<double> distance_from_vessels(const VesselGraph& graph, const GridSpec& spec, double most);
+
 }  // namespace sanctuary::verification
