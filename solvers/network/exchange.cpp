@@ -5,6 +5,7 @@
 #include <numbers>
 #include <numeric>
 #include <string>
+#include <unordered_map>
 
 #include "base/comm.hpp"
 
@@ -111,8 +112,9 @@ double line_potential(const Point& x, const Point& from, const Point& to, double
   const Point axis = minus(to, from), r = minus(x, from);
   const double length = std::sqrt(dot(axis, axis));
   const double a = dot(r, axis) / length;
-  const double distance = std::max(std::sqrt(std::max(dot(r, r) - a * a, 0.0)), radius);
-  return (std::asinh((length - a) / distance) + std::asinh(a / distance)) / (4 * pi * length);
+  const double apart = std::max(dot(r, r) - a * a, radius * radius), b = length - a;
+  const double ends = std::sqrt(a * a + apart) + std::sqrt(b * b + apart);
+  return std::log((ends + length) / (ends - length)) / (4 * pi * length);
 }
 
 double mean_line_potential(const Point& on_from, const Point& on_to, const Point& from, const Point& to,
@@ -129,7 +131,13 @@ double mean_line_potential(const Point& on_from, const Point& on_to, const Point
     const double low = std::min(start, end), high = std::max(start, end);
     return (twice(high) - twice(low) - twice(high - length) + twice(low - length)) / (4 * pi * length * on_length);
   }
-  // Gauss-Legendre, 8 points
+  // Gauss-Legendre: 8 points, 2 where the lines are further apart than they are long
+  const Point gap = minus(along(on_from, on_to, 0.5), along(from, to, 0.5));
+  if (dot(gap, gap) > std::pow(std::max(on_length, length) + 0.5 * (on_length + length), 2)) {
+    constexpr double inner = 0.2113248654051871;
+    return 0.5 * (line_potential(along(on_from, on_to, inner), from, to, radius) +
+                  line_potential(along(on_from, on_to, 1 - inner), from, to, radius));
+  }
   constexpr std::array<double, 4> node{0.1834346424956498, 0.5255324099163290, 0.7966664774136267, 0.9602898564975363};
   constexpr std::array<double, 4> weight{0.3626837833783620, 0.3137066458778873, 0.2223810344533745,
                                          0.1012285362903763};
@@ -146,7 +154,9 @@ double mean_wall_potential(const Point& on_from, const Point& on_to, const Point
                            double radius) {
   // Lines on the one wall at angles from a line on the other. From a sixth of a step on, their mean logarithm of the
   // distance is exact: prod 2 sin((k + 1/6) pi / n) = 2 sin(pi / 6) = 1.
-  constexpr int lines = 12;
+  const Point u = minus(on_to, on_from), v = minus(to, from);
+  const bool parallel = std::abs(dot(u, v)) > (1 - 1e-12) * std::sqrt(dot(u, u) * dot(v, v));
+  const int lines = parallel ? 12 : 4;
   double sum = 0;
   for (int k = 0; k < lines; ++k) {
     sum += mean_line_potential(on_from, on_to, from, to, 2 * radius * std::sin((k + 1.0 / 6) * pi / lines));
@@ -384,50 +394,67 @@ class Unresolved {
 /// Segments near a piece in groups that hang together; group 0 is that of the piece itself.
 class NearVessels {
  public:
-  void start(const VesselPiece& piece) {
-    segments_.clear();
-    (void)add(piece);
-  }
-  std::size_t add(const VesselPiece& piece) {
-    for (std::size_t s = 0; s < segments_.size(); ++s) {
-      if (segments_[s].name == piece.segment) return s;
-    }
-    segments_.push_back({piece.segment, piece.segment_nodes, none});
-    return segments_.size() - 1;
-  }
-  void join() {
-    groups_ = 0;
-    for (std::size_t s = 0; s < segments_.size(); ++s) {
-      if (segments_[s].group != none) continue;
-      const std::size_t group = groups_++;
-      stack_.assign(1, s);
-      segments_[s].group = group;
-      while (!stack_.empty()) {
-        const std::size_t at = stack_.back();
-        stack_.pop_back();
-        for (std::size_t t = 0; t < segments_.size(); ++t) {
-          if (segments_[t].group != none || !touch(segments_[at], segments_[t])) continue;
-          segments_[t].group = group;
-          stack_.push_back(t);
-        }
+  explicit NearVessels(std::span<const VesselPiece> pieces) {
+    std::unordered_map<long, std::size_t> segments, nodes;
+    for (const VesselPiece& piece : pieces) {
+      const std::size_t s = segments.try_emplace(piece.segment, segments.size()).first->second;
+      segment_of_.push_back(s);
+      if (s < nodes_of_.size()) continue;
+      nodes_of_.emplace_back();
+      for (std::size_t e = 0; e < 2; ++e) {
+        nodes_of_[s][e] = nodes.try_emplace(piece.segment_nodes[e], nodes.size()).first->second;
       }
     }
+    place_.assign(segments.size(), none);
+    first_at_.assign(nodes.size(), none);
   }
-  [[nodiscard]] std::size_t group(std::size_t segment) const { return segments_[segment].group; }
+
+  void look(std::size_t piece, const std::vector<std::size_t>& near) {
+    for (const std::size_t s : here_) {
+      place_[s] = none;
+      for (const std::size_t n : nodes_of_[s]) first_at_[n] = none;
+    }
+    here_.clear();
+    parent_.clear();
+    add(segment_of_[piece]);
+    for (const std::size_t j : near) add(segment_of_[j]);
+    group_.assign(here_.size(), none);
+    groups_ = 0;
+    for (std::size_t p = 0; p < here_.size(); ++p) {
+      const std::size_t top = root(p);
+      if (group_[top] == none) group_[top] = groups_++;
+      group_[p] = group_[top];
+    }
+  }
+  /// Group of a piece that was among the near ones.
+  [[nodiscard]] std::size_t group(std::size_t piece) const { return group_[place_[segment_of_[piece]]]; }
   [[nodiscard]] std::size_t groups() const { return groups_; }
 
  private:
   static constexpr auto none = static_cast<std::size_t>(-1);
-  struct Segment {
-    long name;
-    std::array<long, 2> nodes;
-    std::size_t group;
-  };
-  static bool touch(const Segment& a, const Segment& b) {
-    return a.nodes[0] == b.nodes[0] || a.nodes[0] == b.nodes[1] || a.nodes[1] == b.nodes[0] || a.nodes[1] == b.nodes[1];
+  void add(std::size_t segment) {
+    if (place_[segment] != none) return;
+    const std::size_t p = place_[segment] = here_.size();
+    here_.push_back(segment);
+    parent_.push_back(p);
+    for (const std::size_t n : nodes_of_[segment]) {
+      if (first_at_[n] == none) {
+        first_at_[n] = p;
+      } else {
+        // The lowest place leads, so that group 0 is that of the piece.
+        const std::size_t one = root(p), two = root(first_at_[n]);
+        parent_[std::max(one, two)] = std::min(one, two);
+      }
+    }
   }
-  std::vector<Segment> segments_;
-  std::vector<std::size_t> stack_;
+  std::size_t root(std::size_t p) {
+    while (parent_[p] != p) p = parent_[p] = parent_[parent_[p]];
+    return p;
+  }
+  std::vector<std::size_t> segment_of_;               // by piece
+  std::vector<std::array<std::size_t, 2>> nodes_of_;  // by segment
+  std::vector<std::size_t> place_, first_at_;         // by segment, by node: place in `here_`
+  std::vector<std::size_t> here_, parent_, group_;
   std::size_t groups_ = 0;
 };
 
@@ -486,30 +513,28 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
 
   const CellIndex index(cell);
   const Unresolved unresolved(spec, pieces, cell, offset, share, settings);
-  std::vector<std::size_t> near, segment;
+  std::vector<std::size_t> near;
   std::vector<double> sum, strongest;
   std::vector<std::pair<std::size_t, ExchangeGeometry::Member>> members;
-  NearVessels vessels;
+  NearVessels vessels(pieces);
   for (std::size_t i = 0; i < all; ++i) {
     index.near(cell[i], settings.reach, near);
-    vessels.start(pieces[i]);
-    segment.clear();
-    for (const std::size_t j : near) segment.push_back(vessels.add(pieces[j]));
-    vessels.join();
+    vessels.look(i, near);
     sum.assign(vessels.groups(), 0.0);
     strongest.assign(vessels.groups(), 0.0);
     members.clear();
-    for (std::size_t n = 0; n < near.size(); ++n) {
-      const std::size_t j = near[n], group = vessels.group(segment[n]);
-      const double value = unresolved(i, j, group == 0) * pieces[j].length;
-      sum[group] += value;
+    for (const std::size_t j : near) {
+      const std::size_t group = vessels.group(j);
       long apart = 0;
       for (std::size_t a = 0; a < 3; ++a) apart = std::max(apart, std::abs(cell[i][a] - cell[j][a]));
-      if (group == 0 || apart > ExchangeSettings::partner_reach || value <= 0) continue;
+      if (group != 0 && apart > ExchangeSettings::partner_reach) continue;
+      const double value = unresolved(i, j, group == 0) * pieces[j].length;
+      sum[group] += value;
+      if (group == 0 || value <= 0) continue;
       members.push_back({group, {j, value}});
       strongest[group] = std::max(strongest[group], value);
     }
-    geometry.own[i] = sum[0];
+    geometry.own[i] = std::max(sum[0], 0.0);  // below zero where walls of wide vessels overlap
     for (std::size_t g = 1; g < vessels.groups(); ++g) {
       if (std::abs(sum[g]) < settings.least_coupling * std::abs(sum[0]) || strongest[g] <= 0) continue;
       ExchangeGeometry::Neighbour neighbour;

@@ -56,7 +56,7 @@ struct VesselPiece {
 struct ExchangeSettings {
   bool corrected = true;         ///< false: shares of the wall in the cells, nothing for the unresolved gradient
   std::array<int, 6> mirror{};   ///< at the walls -x, +x, ...: 1 closed (even images), -1 fixed value (odd), 0 none
-  long reach = 3;                ///< cells around a piece whose vessels are looked at one by one
+  long reach = 2;                ///< cells around a piece whose vessels are looked at one by one
   double least_coupling = 0.02;  ///< couplings below this share of the two vessels' own resistances are left out
   static constexpr long partner_reach = 2;  ///< cells within which a piece of another vessel is coupled one by one
   /// Cells around a rank's own pieces within which `exchange_geometry` needs the pieces of others.
