@@ -218,21 +218,23 @@ struct Share {
 };
 
 constexpr double least_part = 0.02;  // of the strongest: pieces of another vessel coupled less are passed over
-constexpr double thin = 0.1;         // of a cell: of less radius, the wall is as good as the centre line
+constexpr double thin = 0.15;        // of a cell: of less radius, the wall is as good as the centre line
 
 /// Weights of the cells that stand for the wall of a piece.
 class CellShares {
  public:
   CellShares(const GridSpec& spec, bool corrected) : spec_(spec), corrected_(corrected) {}
 
-  void of(const VesselPiece& piece, std::vector<Share>& out) const {
+  /// Gives the curvature of ExchangeGeometry.
+  double of(const VesselPiece& piece, std::vector<Share>& out) const {
     out.clear();
+    double curvature = 0;
     const double h = *std::min_element(spec_.spacing.begin(), spec_.spacing.end());
     const Point middle = along(piece.from, piece.to, 0.5);
     if (!corrected_ && piece.radius <= 0) {
       add_cell(middle, 1, out);
     } else if (corrected_ && piece.radius < thin * h) {
-      add_linear(middle, 1, out);
+      curvature = add_linear(middle, 1, out);
     } else {
       const Point axis = minus(piece.to, piece.from);
       std::size_t least = 0;
@@ -261,7 +263,7 @@ class CellShares {
           }
           const double weight = 1.0 / (rings * around);
           if (corrected_) {
-            add_linear(x, weight, out);
+            curvature += add_linear(x, weight, out);
           } else {
             add_cell(x, weight, out);
           }
@@ -280,6 +282,7 @@ class CellShares {
       }
     }
     out.resize(kept);
+    return curvature;
   }
 
  private:
@@ -298,13 +301,15 @@ class CellShares {
     for (std::size_t a = 0; a < 3; ++a) cell[a] = inside(static_cast<long>(std::floor(scaled(x, a))), a);
     out.push_back({cell, weight});
   }
-  void add_linear(const Point& x, double weight, std::vector<Share>& out) const {
+  double add_linear(const Point& x, double weight, std::vector<Share>& out) const {
+    double spread = 0;
     Cell base{};
     Point part{};
     for (std::size_t a = 0; a < 3; ++a) {
       const double s = scaled(x, a) - 0.5;
       base[a] = static_cast<long>(std::floor(s));
       part[a] = s - static_cast<double>(base[a]);
+      spread += part[a] * (1 - part[a]) * spec_.spacing[a] * spec_.spacing[a];
     }
     for (int corner = 0; corner < 8; ++corner) {
       Cell cell{};
@@ -316,6 +321,7 @@ class CellShares {
       }
       if (w > 1e-12 * weight) out.push_back({cell, w});
     }
+    return weight * spread / 6;
   }
   const GridSpec& spec_;
   bool corrected_;
@@ -494,7 +500,8 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
       const double x = (middle[a] - spec.origin[a]) / spec.spacing[a];
       cell[p][a] = std::clamp(static_cast<long>(std::floor(x)), 0L, spec.cells[a] - 1);
     }
-    shares.of(pieces[p], scratch);
+    const double curvature = shares.of(pieces[p], scratch);
+    if (p < own) geometry.curvature.push_back(curvature);
     share.insert(share.end(), scratch.begin(), scratch.end());
     offset.push_back(share.size());
   }

@@ -81,9 +81,12 @@ struct ExchangeGeometry {
     std::size_t piece = 0;
     double part = 0;  ///< of the coupling; sums to 1 over a neighbour
   };
-  std::vector<std::size_t> cell_offset;       ///< cells of own piece i: cell_offset[i] .. cell_offset[i + 1] - 1
-  std::vector<std::array<long, 3>> cell;      ///< place in the box
-  std::vector<double> weight;                 ///< positive; sum to 1 over a piece
+  std::vector<std::size_t> cell_offset;   ///< cells of own piece i: cell_offset[i] .. cell_offset[i + 1] - 1
+  std::vector<std::array<long, 3>> cell;  ///< place in the box
+  std::vector<double> weight;             ///< positive; sum to 1 over a piece
+  /// Of each own piece: times use of the solute per volume, over D, is by how much its cells read too high where use
+  /// bends the profile (linear interpolation): taken off the value in the tissue, or added to that in the lumen [m^2].
+  std::vector<double> curvature;
   std::vector<PetscInt> number;               ///< of the own pieces, then of all others near them
   std::vector<double> length;                 ///< of each of them [m]
   std::vector<double> own;                    ///< of each of them: times exchange per length, over D: value at the wall

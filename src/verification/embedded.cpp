@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/comm.hpp"
+#include "base/random.hpp"
 
 namespace sanctuary::verification {
 namespace {
@@ -190,7 +191,16 @@ std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& ex
     wall.push_back({vessel.wall * piece.length, vessel.wall * piece.length, 1});
     lumen.push_back(vessel.lumen);
   }
-  const std::vector<double> flow = tissue.solve(wall, lumen, [&](const Point& x) { return exact.value(x); });
+  const auto outside = [&](const Point& x) { return exact.value(x); };
+  std::vector<double> flow = tissue.solve(wall, lumen, outside);
+  if (corrected && exact.rate() > 0) {  // use bends the profile by what the tissue around each piece holds
+    for (int pass = 0; pass < 2; ++pass) {
+      const std::vector<double> value = tissue.read();
+      std::vector<double> raised = lumen;
+      for (std::size_t p = 0; p < pieces.size(); ++p) raised[p] += tissue.curvature()[p] * exact.rate() * value[p];
+      flow = tissue.solve(wall, raised, outside);
+    }
+  }
   std::vector<double> error(exact.exchange().size());
   for (std::size_t v = 0; v < error.size(); ++v) error[v] = -exact.exchange()[v];
   for (std::size_t p = 0; p < pieces.size(); ++p) error[static_cast<std::size_t>(pieces[p].segment)] += flow[p];
@@ -198,6 +208,98 @@ std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& ex
   for (const double q : exact.exchange()) largest = std::max(largest, std::abs(q));
   for (double& e : error) e /= largest;
   return error;
+}
+
+namespace {
+
+double least_distance(const FreeVessel& a, const FreeVessel& b) {
+  constexpr int steps = 60;
+  double least = distance(a.from, b.from);
+  for (int i = 0; i <= steps; ++i) {
+    const Point x = between(a.from, a.to, static_cast<double>(i) / steps),
+                d = {b.to[0] - b.from[0], b.to[1] - b.from[1], b.to[2] - b.from[2]};
+    double along = 0, length = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      along += (x[k] - b.from[k]) * d[k];
+      length += d[k] * d[k];
+    }
+    least = std::min(least, distance(x, between(b.from, b.to, std::clamp(along / length, 0.0, 1.0))));
+  }
+  return least;
+}
+
+}  // namespace
+
+RandomVessels random_vessels(int which, int count, double spacing, double biot) {
+  const RandomStream draws(7, "verification.embedded");
+  std::uint64_t next = 100000 * static_cast<std::uint64_t>(which);
+  const auto draw = [&](double low, double high) { return draws.uniform(next++, low, high); };
+  const double length = std::max(8 * spacing, 10.0);
+  const long margin = count > 1 ? 4 + static_cast<long>(std::ceil(4 / spacing)) : 4;
+  const long cells = static_cast<long>(std::ceil(length / spacing)) + 2 * margin;
+  RandomVessels set{{{0, 0, 0}, {spacing, spacing, spacing}, {cells, cells, cells}}, {}};
+  const double centre = 0.5 * static_cast<double>(cells) * spacing;
+  const auto direction = [&]() -> Point {
+    const double z = draw(-1, 1), angle = draw(0, 2 * pi), s = std::sqrt(1 - z * z);
+    return {s * std::cos(angle), s * std::sin(angle), z};
+  };
+  constexpr std::array lumen{1.0, -0.5, 0.25};
+  const auto vessel = [&](const Point& middle, const Point& d) {
+    FreeVessel v;
+    for (std::size_t a = 0; a < 3; ++a) {
+      v.from[a] = middle[a] - 0.5 * length * d[a];
+      v.to[a] = middle[a] + 0.5 * length * d[a];
+    }
+    v.radius = 1;
+    v.wall = 2 * pi * biot;
+    v.lumen = lumen[set.vessels.size()];
+    return v;
+  };
+  Point middle{}, first = direction();
+  for (double& x : middle) x = centre + spacing * draw(-0.5, 0.5);
+  // The middle of the box is a corner of cells or the middle of one, by the number of cells.
+  const double corner = cells % 2 == 0 ? 0 : 0.5 * spacing;
+  const double diagonal = 1 / std::sqrt(3.0);
+  if (which < 2) first = {0, 0, 1};
+  if (which == 1 || which == 2) middle.fill(centre + corner);
+  if (which == 2) first = {diagonal, diagonal, diagonal};
+  if (which == 3) {
+    middle.fill(centre + corner);
+    first = {0, 1, 0};
+  }
+  set.vessels.push_back(vessel(middle, first));
+  while (set.vessels.size() < static_cast<std::size_t>(count)) {
+    Point place = middle, d = direction();
+    if (which % 3 == 0 && set.vessels.size() == 1) {
+      // Parallel: away from the first at right angles.
+      Point away = {d[1] * first[2] - d[2] * first[1], d[2] * first[0] - d[0] * first[2],
+                    d[0] * first[1] - d[1] * first[0]};
+      const double norm = std::hypot(away[0], away[1], away[2]);
+      for (std::size_t a = 0; a < 3; ++a) place[a] += 4 * away[a] / norm;
+      d = first;
+    } else {
+      for (double& x : place) x += std::max(spacing, 6.0) * draw(-0.6, 0.6);
+    }
+    const FreeVessel one = vessel(place, d);
+    bool apart = true;
+    for (const FreeVessel& other : set.vessels) apart = apart && least_distance(one, other) > 3.5;
+    if (apart) set.vessels.push_back(one);
+  }
+  return set;
+}
+
+ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay) {
+  ExchangeTable table;
+  for (int which = 0; which < cases; ++which) {
+    const RandomVessels set = random_vessels(which, count, spacing, biot);
+    const Grid grid(PETSC_COMM_SELF, set.grid);
+    const FreeSpaceVessels exact(set.vessels, decay * decay, std::min(std::max(1.0, 0.05 * spacing), 0.25 * spacing));
+    for (const bool corrected : {true, false}) {
+      double& worst = corrected ? table.corrected : table.uncorrected;
+      for (const double e : exchange_errors(grid, exact, corrected)) worst = std::max(worst, std::abs(e));
+    }
+  }
+  return table;
 }
 
 namespace {

@@ -60,6 +60,9 @@ class FixedLumen : private CellCoupling {
   [[nodiscard]] std::vector<double> solve(std::span<const WallConductance> wall, std::span<const double> lumen,
                                           const std::function<double(const std::array<double, 3>&)>& wall_value);
   [[nodiscard]] Vec cells() const { return cells_.get(); }
+  /// What the pieces read of the cells. Collective.
+  [[nodiscard]] std::vector<double> read() const { return exchange_.read(cells_.get()); }
+  [[nodiscard]] const std::vector<double>& curvature() const { return exchange_.geometry().curvature; }
   [[nodiscard]] int iterations() const { return iterations_; }
 
  private:
@@ -76,6 +79,24 @@ class FixedLumen : private CellCoupling {
 
 /// Errors of the exchange of each of the vessels on a grid, relative to the largest exchange among them.
 [[nodiscard]] std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& exact, bool corrected);
+
+/// `count` straight vessels of radius 1 and random direction in a cube of cells of size `spacing` (in radii), the first
+/// through a random place in the middle cell, the others within 0.6 of a cell (or 6 radii) of it, no two walls closer
+/// than 1.5 radii. Lumen values 1, -0.5 and 0.25; wall conductance P R / D = `biot`. Cases 0 to 3: the first vessel
+/// along z, along z through a corner of four cells, along the diagonal of cells, along an edge of cells; with two
+/// vessels every third pair is parallel, 4 radii apart.
+struct RandomVessels {
+  GridSpec grid;
+  std::vector<FreeVessel> vessels;
+};
+[[nodiscard]] RandomVessels random_vessels(int which, int count, double spacing, double biot);
+
+/// Largest exchange_errors() over `cases` sets of random vessels, corrected and not; `decay`: inverse length over which
+/// the tissue uses the solute, per radius.
+struct ExchangeTable {
+  double corrected = 0, uncorrected = 0;
+};
+[[nodiscard]] ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay);
 
 /// Errors of the benchmark of D'Angelo (Koch et al. 2020, J Comput Phys 410:109370): tissue (-1,1)^2 x (0,1) around a
 /// vessel of radius 0.1 on the z axis, exact values p_v = 1 + z, p_t = -(1 + z) ln(max(r, R)) / (2 pi), exchange 1 + z
