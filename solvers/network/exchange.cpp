@@ -96,13 +96,7 @@ LatticeGreen::LatticeGreen(const Point& spacing) : spacing_(spacing) {
   }
 }
 
-double LatticeGreen::operator()(long i, long j, long k) const {
-  i = std::abs(i);
-  j = std::abs(j);
-  k = std::abs(k);
-  if (i <= reach && j <= reach && k <= reach) {
-    return table_[static_cast<std::size_t>((k * (reach + 1) + j) * (reach + 1) + i)];
-  }
+double LatticeGreen::beyond(long i, long j, long k) const {
   return 1 / (4 * pi *
               std::hypot(static_cast<double>(i) * spacing_[0], static_cast<double>(j) * spacing_[1],
                          static_cast<double>(k) * spacing_[2]));
@@ -156,7 +150,7 @@ double mean_wall_potential(const Point& on_from, const Point& on_to, const Point
   // distance is exact: prod 2 sin((k + 1/6) pi / n) = 2 sin(pi / 6) = 1.
   const Point u = minus(on_to, on_from), v = minus(to, from);
   const bool parallel = std::abs(dot(u, v)) > (1 - 1e-12) * std::sqrt(dot(u, u) * dot(v, v));
-  const int lines = parallel ? 12 : 4;
+  const int lines = parallel ? 6 : 3;
   double sum = 0;
   for (int k = 0; k < lines; ++k) {
     sum += mean_line_potential(on_from, on_to, from, to, 2 * radius * std::sin((k + 1.0 / 6) * pi / lines));

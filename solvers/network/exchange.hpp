@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <span>
 #include <vector>
@@ -15,10 +16,17 @@ namespace sanctuary {
 class LatticeGreen {
  public:
   explicit LatticeGreen(const std::array<double, 3>& spacing);
-  [[nodiscard]] double operator()(long i, long j, long k) const;
+  [[nodiscard]] double operator()(long i, long j, long k) const {
+    i = std::abs(i);
+    j = std::abs(j);
+    k = std::abs(k);
+    if (i > reach || j > reach || k > reach) return beyond(i, j, k);
+    return table_[static_cast<std::size_t>((k * (reach + 1) + j) * (reach + 1) + i)];
+  }
   static constexpr long reach = 14;
 
  private:
+  [[nodiscard]] double beyond(long i, long j, long k) const;
   std::array<double, 3> spacing_;
   std::vector<double> table_;
 };

@@ -82,21 +82,22 @@ class FixedLumen : private CellCoupling {
 
 /// `count` straight vessels of radius 1 and random direction in a cube of cells of size `spacing` (in radii), the first
 /// through a random place in the middle cell, the others within 0.6 of a cell (or 6 radii) of it, no two walls closer
-/// than 1.5 radii. Lumen values 1, -0.5 and 0.25; wall conductance P R / D = `biot`. Cases 0 to 3: the first vessel
+/// than `gap` radii. Lumen values 1, -0.5 and 0.25; wall conductance P R / D = `biot`. Cases 0 to 3: the first vessel
 /// along z, along z through a corner of four cells, along the diagonal of cells, along an edge of cells; with two
 /// vessels every third pair is parallel, 4 radii apart.
 struct RandomVessels {
   GridSpec grid;
   std::vector<FreeVessel> vessels;
 };
-[[nodiscard]] RandomVessels random_vessels(int which, int count, double spacing, double biot);
+[[nodiscard]] RandomVessels random_vessels(int which, int count, double spacing, double biot, double gap);
 
-/// Largest exchange_errors() over `cases` sets of random vessels, corrected and not; `decay`: inverse length over which
-/// the tissue uses the solute, per radius.
+/// Largest exchange_errors() over `cases` sets of random vessels, corrected and (over the first 10) not; `decay`:
+/// inverse length over which the tissue uses the solute, per radius.
 struct ExchangeTable {
   double corrected = 0, uncorrected = 0;
 };
-[[nodiscard]] ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay);
+[[nodiscard]] ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay,
+                                           double gap = 2.5);
 
 /// Errors of the benchmark of D'Angelo (Koch et al. 2020, J Comput Phys 410:109370): tissue (-1,1)^2 x (0,1) around a
 /// vessel of radius 0.1 on the z axis, exact values p_v = 1 + z, p_t = -(1 + z) ln(max(r, R)) / (2 pi), exchange 1 + z
