@@ -212,6 +212,7 @@ struct Share {
 };
 
 constexpr double least_part = 0.02;  // of the strongest: pieces of another vessel coupled less are passed over
+constexpr double slender = 0.3;      // of a cell: of less radius, a vessel alone is known from the cells next to it
 constexpr double thin = 0.15;        // of a cell: of less radius, the wall is as good as the centre line
 
 /// Weights of the cells that stand for the wall of a piece.
@@ -335,11 +336,11 @@ class Unresolved {
         green_(spec.spacing),
         thin_(thin * *std::min_element(spec.spacing.begin(), spec.spacing.end())) {}
 
-  [[nodiscard]] double operator()(std::size_t i, std::size_t j, bool joined) const {
+  [[nodiscard]] double operator()(std::size_t i, std::size_t j, bool joined, long reach) const {
     std::array<std::array<int, 3>, 3> side{};  // per axis: 0 itself, -1 image in the low wall, +1 in the high one
     std::array<std::size_t, 3> sides{1, 1, 1};
     for (std::size_t a = 0; a < 3; ++a) {
-      const long n = spec_.cells[a], reach = settings_.reach;
+      const long n = spec_.cells[a];
       if (settings_.mirror[2 * a] != 0 && cell_[i][a] + cell_[j][a] + 1 <= reach) side[a][sides[a]++] = -1;
       if (settings_.mirror[2 * a + 1] != 0 && 2 * n - 1 - cell_[i][a] - cell_[j][a] <= reach) side[a][sides[a]++] = 1;
     }
@@ -518,9 +519,13 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   std::vector<double> sum, strongest;
   std::vector<std::pair<std::size_t, ExchangeGeometry::Member>> members;
   NearVessels vessels(pieces);
+  const double smallest = *std::min_element(spec.spacing.begin(), spec.spacing.end());
+  const long widest = std::max({settings.reach, settings.reach_alone, ExchangeSettings::partner_reach});
   for (std::size_t i = 0; i < all; ++i) {
-    index.near(cell[i], settings.reach, near);
+    index.near(cell[i], widest, near);
     vessels.look(i, near);
+    const bool alone = vessels.groups() == 1 && pieces[i].radius < slender * smallest;
+    const long own_reach = alone ? settings.reach_alone : settings.reach;
     sum.assign(vessels.groups(), 0.0);
     strongest.assign(vessels.groups(), 0.0);
     members.clear();
@@ -528,8 +533,9 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
       const std::size_t group = vessels.group(j);
       long apart = 0;
       for (std::size_t a = 0; a < 3; ++a) apart = std::max(apart, std::abs(cell[i][a] - cell[j][a]));
-      if (group != 0 && apart > ExchangeSettings::partner_reach) continue;
-      const double value = unresolved(i, j, group == 0) * pieces[j].length;
+      if (apart > (group == 0 ? own_reach : ExchangeSettings::partner_reach)) continue;
+      const double value =
+          unresolved(i, j, group == 0, group == 0 ? own_reach : ExchangeSettings::partner_reach) * pieces[j].length;
       sum[group] += value;
       if (group == 0 || value <= 0) continue;
       members.push_back({group, {j, value}});

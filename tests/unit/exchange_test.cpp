@@ -118,11 +118,10 @@ TEST(ExchangeGeometry, ResistanceOfAlignedThinVesselIsPeacemans) {
   std::vector<VesselPiece> vessel;
   add_vessel(6.5, 6.5, 0.01, 0, vessel);
   ExchangeSettings settings;
-  settings.reach = 6;
+  settings.reach = settings.reach_alone = 6;
   const ExchangeGeometry g = exchange_geometry(cube, vessel, vessel.size(), settings);
   EXPECT_NEAR(g.own[6], std::log(0.19850 / 0.01) / (2 * pi), 2e-3);
-  settings.reach = 2;
-  const ExchangeGeometry near = exchange_geometry(cube, vessel, vessel.size(), settings);
+  const ExchangeGeometry near = exchange_geometry(cube, vessel, vessel.size(), {});
   EXPECT_NEAR(near.own[6], g.own[6], 0.01 * g.own[6]);
 }
 
@@ -162,8 +161,10 @@ TEST(ExchangeGeometry, CouplesOtherVesselsCloseByAndJoinsConnectedOnes) {
   const auto& neighbour = apart.neighbour[apart.neighbour_offset[6]];
   // Between the logarithms of the distance and of the radius lies what one adds to the other.
   EXPECT_NEAR(apart.own[6] - neighbour.mutual, std::log(0.2 / 0.05) / (2 * pi), 0.02);
+  ExchangeSettings settings;
+  settings.reach_alone = settings.reach;
   for (VesselPiece& p : two) p.segment_nodes = {7, p.segment == 0 ? 8 : 9};
-  const ExchangeGeometry joined = exchange_geometry(cube, two, two.size(), {});
+  const ExchangeGeometry joined = exchange_geometry(cube, two, two.size(), settings);
   EXPECT_TRUE(joined.neighbour.empty());
   EXPECT_NEAR(joined.own[6], apart.own[6] + neighbour.mutual, 0.01 * joined.own[6]);
 }
