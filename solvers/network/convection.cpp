@@ -22,73 +22,64 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.upstream = forward ? 0 : 1;
   const double in = forward ? flow_first : -flow_second;
   const double out = forward ? flow_second : -flow_first;
-  if (piece.to_tissue <= 0) return;
-  const double kappa = (piece.to_tissue - (in - out)) / (0.5 * (in + out));
+  const double exchange = piece.to_cells();
+  if (exchange <= 0) return;
+  const double kappa = (exchange - (in - out)) / (0.5 * (in + out));
   // The bound keeps what enters from upstream positive (an M-matrix) where filtration rivals the flow.
-  piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / piece.to_tissue));
+  piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
 NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network)
-    : embedded_(&network), cell_diagonal_(network.grid().local_cells(), 0.0) {
-  const MPI_Comm comm = network.grid().comm();
+    : embedded_(&network), exchange_(network.grid(), network.exchange(), network.local_unknowns(true)) {
   const PetscInt unknowns = network.local_unknowns(true);
-  const auto cells = static_cast<PetscInt>(network.grid().local_cells());
-  const auto create = [&](PetscInt rows, PetscInt columns, PetscInt diagonal, PetscInt off, MatHandle& out) {
-    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, diagonal, nullptr, off, nullptr,
-                       out.out()));
-    petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  };
-  create(unknowns, unknowns, 6, 4, n_);
-  create(cells, unknowns, 2, 1, b_);
-  create(unknowns, cells, 1, 1, c_);
+  petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 6, nullptr, 4,
+                     nullptr, n_.out()));
+  petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
 }
 
 void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow,
                                double storage_rate) {
   const auto& net = *embedded_;
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) petsc(MatZeroEntries(m));
-  std::fill(cell_diagonal_.begin(), cell_diagonal_.end(), 0.0);
-  const auto add = [](Mat m, PetscInt row, PetscInt column, double value) {
-    petsc(MatSetValue(m, row, column, value, ADD_VALUES));
+  petsc(MatZeroEntries(n_.get()));
+  walls_.clear();
+  links_.clear();
+  const auto add = [&](PetscInt row, PetscInt column, double value) {
+    petsc(MatSetValue(n_.get(), row, column, value, ADD_VALUES));
   };
   for (std::size_t i = 0; i < net.nodes(); ++i) {
     const PetscInt row = net.node_row(static_cast<long>(i), true);
-    add(n_.get(), row, row, node_outflow[i]);
+    add(row, row, node_outflow[i]);
   }
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const PieceCoefficients& piece = pieces[i];
     const PetscInt row = net.piece_row(i);
-    const PetscInt cell = net.grid().row(net.piece_cell()[i]);
-    double own = piece.volume * storage_rate + piece.to_tissue * (1 - piece.weight);
+    double own = piece.volume * storage_rate;
+    LumenLink link{.mean = {row, -1}, .mean_weight = {1 - piece.weight, 0}, .loss = {row, -1}, .loss_weight = {1, 0}};
     for (int end = 0; end < 2; ++end) {
       const auto e = static_cast<std::size_t>(end);
       const PetscInt node = net.node_row(net.network().piece_nodes[i][e], true);
       own += piece.leave[e] + piece.diffusion;
-      double from_node = piece.enter[e] + piece.diffusion;
-      add(n_.get(), node, node, piece.enter[e] + piece.diffusion);
-      add(n_.get(), node, row, -piece.leave[e] - piece.diffusion);
+      add(node, node, piece.enter[e] + piece.diffusion);
+      add(node, row, -piece.leave[e] - piece.diffusion);
+      add(row, node, -piece.enter[e] - piece.diffusion);
       if (piece.upstream == end) {
-        from_node -= piece.to_tissue * piece.weight;
-        add(b_.get(), cell, node, -piece.to_tissue * piece.weight);
+        link.mean[1] = node;
+        link.mean_weight[1] = piece.weight;
       }
-      add(n_.get(), row, node, -from_node);
     }
-    add(n_.get(), row, row, own);
-    add(b_.get(), cell, row, -piece.to_tissue * (1 - piece.weight));
-    add(c_.get(), row, cell, -piece.from_tissue);
-    cell_diagonal_[net.piece_cell()[i]] += piece.from_tissue;
+    add(row, row, own);
+    walls_.push_back({piece.to_tissue, piece.from_tissue, piece.diffusivity});
+    links_.push_back(link);
   }
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) {
-    petsc(MatAssemblyBegin(m, MAT_FINAL_ASSEMBLY));
-    petsc(MatAssemblyEnd(m, MAT_FINAL_ASSEMBLY));
-  }
+  exchange_.set(walls_, links_);
+  exchange_.add_to_network(n_.get());
+  petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
+  petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
 }
 
 void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {
-  petsc(MatMult(b_.get(), network, out));
-  const ReadAccess c(cells);
-  const WriteAccess e(out);
-  for (std::size_t i = 0; i < cell_diagonal_.size(); ++i) e[i] = -e[i] - cell_diagonal_[i] * c[i];
+  petsc(VecSet(out, 0.0));
+  exchange_.add_to_cells(exchange_.flow(cells, network), out);
 }
 
 }  // namespace sanctuary

@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "solvers/coupled.hpp"
@@ -80,7 +81,11 @@ class FluidSolver {
   const FlowSolver* flow_;
   CellOperator op_;
   CoupledSolver solver_;
-  MatHandle n_, b_, c_;
+  MatHandle n_;
+  std::unique_ptr<VesselExchange> exchange_;
+  std::vector<WallConductance> walls_;
+  std::vector<LumenLink> links_;
+  std::vector<double> constant_leak_;
   VecHandle rhs_cells_, rhs_network_;
 };
 

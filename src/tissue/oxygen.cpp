@@ -95,17 +95,16 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   if (network_) {
     net_residual = solver_.network_vector();
     net_delta = solver_.network_vector();
-    const double spacing = std::cbrt(volume);
+    const ExchangeGeometry& geometry = network_->exchange();
     for (std::size_t p = 0; p < owned_pieces; ++p) {
       const double radius = flow_->radius()[p], length = cut->piece_length[p];
-      const double equivalent = 0.2 * spacing;
-      const double grid_part = grid_resistance && equivalent > radius
-                                   ? std::log(equivalent / radius) / (2 * std::numbers::pi * settings.krogh_coefficient)
-                                   : 0.0;
-      const double conductance = length / (intravascular_resistance(2 * radius) + grid_part);
       PieceCoefficients& piece = pieces[p];
+      if (radius <= 0) continue;  // closed: nothing moves through it
+      const double conductance = length / intravascular_resistance(2 * radius);
       piece.to_tissue = conductance + std::max(blood.leak[p], 0.0) * law.solubility;
       piece.from_tissue = conductance + std::max(-blood.leak[p], 0.0) * law.solubility;
+      piece.diffusivity = settings.krogh_coefficient;
+      piece.resistance = geometry.resistance(p);
       set_convection(blood.end_flow(p, 0), blood.end_flow(p, 1), piece);
       piece.diffusion = settings.krogh_coefficient * std::numbers::pi * radius * radius / (0.5 * length);
       for (std::size_t e = 0; e < 2; ++e) {
@@ -115,16 +114,29 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       }
     }
   }
-  std::vector<double> node_slope(owned_nodes);
+  std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces);
+  double supplied = 0;
+  // Of each piece: what use takes off the profile between the values of its cells, as a difference in the lumen [Pa].
+  const auto bending = [&](Vec cell_values) {
+    std::vector<double> result(owned_pieces, 0.0);
+    const ReadAccess c(cell_values);
+    for (std::size_t p = 0; p < owned_pieces; ++p) {
+      const PieceCoefficients& piece = pieces[p];
+      if (piece.to_tissue <= 0) continue;
+      const std::size_t cell = network_->piece_cell()[p];
+      const double now = use_rate(use[cell], settings.half_pressure, std::max(c[cell], 0.0));
+      result[p] =
+          network_->exchange().curvature[p] * now / settings.krogh_coefficient * piece.from_tissue / piece.to_tissue;
+    }
+    return result;
+  };
 
   // Residuals at given values; with_slopes also refreshes the linearisation.
   const auto evaluate = [&](Vec cell_values, const std::vector<double>& node, const std::vector<double>& piece_value,
                             bool with_slopes, bool with_weights) {
     if (network_) {
       petsc(VecSet(net_residual.get(), 0.0));
-      const ReadAccess c(cell_values);
-      const WriteAccess cell_residual(residual.get());
-      std::fill(cell_residual.data(), cell_residual.data() + cells, 0.0);
+      bend = bending(cell_values);
       const auto add = [&](PetscInt row, double value) {
         petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
       };
@@ -136,14 +148,13 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       for (std::size_t i = 0; i < owned_pieces; ++i) {
         PieceCoefficients& piece = pieces[i];
         const double out = piece_value[i];
-        const double tissue = c[network_->piece_cell()[i]];
         if (with_weights && piece.upstream >= 0) {
           const auto up = static_cast<std::size_t>(piece.upstream);
           const double in = node[at(cut->piece_nodes[i][up])];
           const double mid = 0.5 * (in + out);
           const double slope = carried_slope(law, enter[i][up], mid);
-          const double kappa = slope > 0 ? piece.to_tissue / slope : 1e6;
-          piece.weight = std::min(upstream_weight(kappa), slope > 0 ? slope / piece.to_tissue : 0.0);
+          const double to_cells = piece.to_cells(), kappa = slope > 0 ? to_cells / slope : 1e6;
+          piece.weight = std::min(upstream_weight(kappa), slope > 0 ? slope / to_cells : 0.0);
         }
         double mean = out, own = 0;
         for (std::size_t e = 0; e < 2; ++e) {
@@ -160,10 +171,18 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
             piece.leave[e] = carried_slope(law, leave[i][e], out);
           }
         }
-        const double exchange = piece.to_tissue * mean - piece.from_tissue * tissue;
-        own -= exchange;
-        cell_residual[network_->piece_cell()[i]] += exchange;
-        add(network_->piece_row(i), own);
+        // Use bends the profile between the cells' values, which read too high by that: as much more in the lumen.
+        lumen[i] = mean + bend[i];
+        balance[i] = own;
+      }
+      if (with_slopes) matrices_->assemble(pieces, node_slope, 0.0);
+      const std::vector<double> moved = matrices_->vessel_exchange().flow(cell_values, lumen);
+      petsc(VecSet(residual.get(), 0.0));
+      matrices_->vessel_exchange().add_to_cells(moved, residual.get());
+      supplied = 0;
+      for (std::size_t i = 0; i < owned_pieces; ++i) {
+        add(network_->piece_row(i), balance[i] - moved[i]);
+        supplied += moved[i];
       }
     } else {
       petsc(VecSet(residual.get(), 0.0));
@@ -199,7 +218,6 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   while (state.newton < most) {
     evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, true, state.newton < weighing);
     if (network_) {
-      matrices_->assemble(pieces, node_slope, 0.0);
       for (std::size_t i = 0; i < cells; ++i) op_.diagonal()[i] += matrices_->cell_diagonal()[i];
     }
     double sum = 0, cell_norm = 0;
@@ -222,7 +240,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     }
     ++state.newton;
     solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
-                network_ ? matrices_->from_cells() : nullptr);
+                network_ ? matrices_->from_cells() : nullptr, network_ ? matrices_->between_cells() : nullptr);
     petsc(VecSet(delta.get(), 0.0));
     const SolveReport report =
         solver_.solve(residual.get(), net_residual.get(), scale, std::max(0.1 * tolerance, 1e-3 * state.residual),
@@ -281,14 +299,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       sum[0] += carried(law, node_in[n], inlet[n]);
       sum[1] += carried(law, node_out[n], state.node_pressure[n]);
     }
-    for (std::size_t p = 0; p < owned_pieces; ++p) {
-      double mean = state.piece_pressure[p];
-      if (pieces[p].upstream >= 0) {
-        const double in = state.node_pressure[at(cut->piece_nodes[p][static_cast<std::size_t>(pieces[p].upstream)])];
-        mean = pieces[p].weight * in + (1 - pieces[p].weight) * mean;
-      }
-      sum[2] += pieces[p].to_tissue * mean - pieces[p].from_tissue * c[network_->piece_cell()[p]];
-    }
+    sum[2] = supplied;
   }
   MPI_Allreduce(MPI_IN_PLACE, sum.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
   const auto wall = op_.wall_exchange(state.cells.get());

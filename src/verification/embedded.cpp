@@ -178,7 +178,7 @@ std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& ex
     graph.add_node(vessel.to, n + 1);
     graph.add_segment(n, n + 1, vessel.radius, graph.segments());
   }
-  const CutNetwork cut = cut_at_faces(graph, grid.spec());
+  const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), graph));
   const std::vector<VesselPiece> pieces = pieces_of(graph, cut);
   ExchangeSettings settings;
   settings.corrected = corrected;
@@ -478,7 +478,7 @@ NetworkField network_field(const VesselGraph& graph, const GridSpec& coarse, lon
     spec.spacing[a] /= static_cast<double>(refine);
   }
   const Grid grid(PETSC_COMM_SELF, spec);
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(grid, graph);
   const std::vector<VesselPiece> pieces = pieces_of(graph, cut);
   ExchangeSettings settings;
   settings.corrected = corrected;

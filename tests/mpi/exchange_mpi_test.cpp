@@ -29,7 +29,7 @@ std::vector<VesselPiece> random_pieces() {
     const auto n = static_cast<long>(2 * v);
     graph.add_segment(n, n + 1, draws.uniform(1000 + v, 0.02, 0.4), static_cast<long>(v));
   }
-  const CutNetwork cut = cut_at_faces(graph, spec);
+  const CutNetwork cut = cut_at_faces(Grid(MPI_COMM_SELF, spec), graph);
   std::vector<VesselPiece> pieces;
   for (std::size_t p = 0; p < cut.pieces(); ++p) {
     const auto s = static_cast<std::size_t>(cut.piece_segment[p]);
