@@ -33,7 +33,6 @@ class Assembly {
       : plan_(plan),
         set_(plan.settings()),
         scales_(scales),
-        cuts_(knobs.cut_share > 0),
         grower_(plan, knobs),
         curl_(set_.seed, "vasculature.curl"),
         stub_(set_.seed, "vasculature.stub"),
@@ -44,34 +43,11 @@ class Assembly {
   /// them, marked as shared), its shunt, and the branches of the trees whose first unit it is.
   template <class Use>
   void vessels(long index, bool all_bridges, Use use) {
-    const std::vector<VesselBridge> bridges = grower_.bridges(index);
+    grower_.forget();
+    const std::vector<VesselBridge>& bridges = grower_.bridges(index);
     const VesselUnit& unit = grower_.unit(index);
     const auto& edges = unit.edge;
-    std::vector<bool> carries(edges.size(), true);
-    std::vector<char> node_carries = unit.kept;
-    if (cuts_) {
-      VesselGraph open;
-      std::vector<std::size_t> source;
-      for (std::size_t n = 0; n < unit.position.size(); ++n)
-        (void)open.add_node(unit.position[n], static_cast<long>(n));
-      for (long terminal : {open.nodes() - 2, open.nodes() - 1}) open.set_boundary(terminal, BoundaryKind::pressure, 0);
-      for (const VesselBridge& bridge : bridges)
-        if (!bridge.blind && grower_.unit(bridge.other).carries[at(bridge.other_node)] != 0)
-          open.set_boundary(bridge.node, BoundaryKind::pressure, 0);
-      for (std::size_t e = 0; e < edges.size(); ++e)
-        if (!edges[e].blind) {
-          (void)open.add_segment(edges[e].a, edges[e].b, 1e-6, static_cast<long>(e));
-          source.push_back(e);
-        }
-      const std::vector<bool> through = can_carry_flow(open);
-      carries.assign(edges.size(), false);
-      node_carries.assign(unit.position.size(), 0);
-      for (std::size_t s = 0; s < source.size(); ++s)
-        if (through[s]) {
-          carries[source[s]] = true;
-          node_carries[at(edges[source[s]].a)] = node_carries[at(edges[source[s]].b)] = 1;
-        }
-    }
+    const std::vector<bool> carries = grower_.through_flow(index);
     for (std::size_t e = 0; e < edges.size(); ++e) {
       const auto& edge = edges[e];
       use(capillary(unit.id[at(edge.a)], unit.id[at(edge.b)], unit.position[at(edge.a)], unit.position[at(edge.b)],
@@ -84,9 +60,7 @@ class Assembly {
       long a = unit.id[at(bridge.node)], b = other.id[at(bridge.other_node)];
       Place from = unit.position[at(bridge.node)], to = other.position[at(bridge.other_node)];
       if (bridge.blind && bridge.blind_here) std::swap(a, b), std::swap(from, to);
-      const bool through =
-          !bridge.blind && node_carries[at(bridge.node)] != 0 && (!cuts_ || other.carries[at(bridge.other_node)] != 0);
-      use(capillary(a, b, from, to, bridge.blind, through), true);
+      use(capillary(a, b, from, to, bridge.blind, !bridge.blind), true);
     }
     sprouts(unit, use);
     trees(index, use);
@@ -197,7 +171,6 @@ class Assembly {
   const VesselPlan& plan_;
   const VasculatureSettings& set_;
   Scales scales_;
-  bool cuts_;
   UnitGrower grower_;
   RandomStream curl_, stub_, sprout_, shunt_;
 };

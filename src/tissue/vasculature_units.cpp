@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <queue>
 
 namespace sanctuary {
@@ -10,6 +11,9 @@ namespace {
 
 std::size_t at(long index) { return static_cast<std::size_t>(index); }
 
+// Squared factor by which the lens of a bridge is wider than that of a relative neighbour: bridges are fewer, and need
+// not connect anything.
+constexpr double bridge_lens = 1.3;
 constexpr double bridge_reach = 0.75;  // longest bridge over the smallest side of a unit
 
 double squared(const Place& a, const Place& b) {
@@ -43,6 +47,42 @@ std::vector<VesselUnit::Edge> relative_neighbours(const std::vector<Place>& posi
   return edges;
 }
 
+/// Takes out the longest edges between crowded junctions while a short way around them is left: vessels branch in two.
+void thin_out(std::vector<VesselUnit::Edge>& edges, const std::vector<Place>& position) {
+  constexpr int longest_way = 8;
+  std::vector<std::vector<int>> joined(position.size());
+  for (const auto& e : edges) joined[at(e.a)].push_back(e.b), joined[at(e.b)].push_back(e.a);
+  std::vector<std::size_t> order(edges.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto length = [&](std::size_t e) { return squared(position[at(edges[e].a)], position[at(edges[e].b)]); };
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) > length(b); });
+  std::vector<char> drop(edges.size(), 0);
+  std::vector<int> steps(position.size());
+  std::vector<int> front;
+  for (const std::size_t e : order) {
+    const int a = edges[e].a, b = edges[e].b;
+    const std::size_t here = joined[at(a)].size(), there = joined[at(b)].size();
+    if (std::min(here, there) < 3 || here + there < 8) continue;
+    std::fill(steps.begin(), steps.end(), -1);
+    front.assign(1, a);
+    steps[at(a)] = 0;
+    for (std::size_t i = 0; i < front.size() && steps[at(b)] < 0; ++i) {
+      const int n = front[i];
+      if (steps[at(n)] >= longest_way) break;
+      for (const int m : joined[at(n)])
+        if (steps[at(m)] < 0 && !(n == a && m == b)) steps[at(m)] = steps[at(n)] + 1, front.push_back(m);
+    }
+    if (steps[at(b)] < 0) continue;
+    drop[e] = 1;
+    std::erase(joined[at(a)], b);
+    std::erase(joined[at(b)], a);
+  }
+  std::size_t left = 0;
+  for (std::size_t e = 0; e < edges.size(); ++e)
+    if (!drop[e]) edges[left++] = edges[e];
+  edges.resize(left);
+}
+
 /// The graph of the edges that do not end blind, with arteriole and venule as boundary nodes.
 VesselGraph open_graph(const VesselUnit& unit) {
   VesselGraph graph;
@@ -70,6 +110,7 @@ VesselUnit UnitGrower::grow(long index) const {
   }
   const std::size_t count = unit.position.size();
   unit.edge = relative_neighbours(unit.position);
+  thin_out(unit.edge, unit.position);
 
   // An end of the graph is joined to the nearest node it is not joined to yet; so are some nodes of the tumour.
   std::vector<std::vector<int>> joined(count);
@@ -102,7 +143,6 @@ VesselUnit UnitGrower::grow(long index) const {
     unit.kept[at(unit.edge[e].a)] = unit.kept[at(unit.edge[e].b)] = 1;
   }
   unit.edge = std::move(left);
-  unit.carries = unit.kept;
   if (!(knobs_.cut_share > 0)) return unit;
 
   // The shortest way from arteriole to venule stays open.
@@ -140,11 +180,20 @@ VesselUnit UnitGrower::grow(long index) const {
     edge.blind = true;
     if (end_.uniform(key) < 0.5) std::swap(edge.a, edge.b);
   }
-  const VesselGraph open = open_graph(unit);
-  const std::vector<bool> carrying = can_carry_flow(open);
-  unit.carries.assign(count, 0);
-  for (long s = 0; s < open.segments(); ++s)
-    if (carrying[at(s)]) unit.carries[at(open.segment[at(s)][0])] = unit.carries[at(open.segment[at(s)][1])] = 1;
+  // What the cuts took off the unit's vessels hangs on by one of them: dead ends, but no loose pieces.
+  std::vector<int> root(count);
+  std::iota(root.begin(), root.end(), 0);
+  const auto find = [&](int n) {
+    while (root[at(n)] != n) n = root[at(n)] = root[at(root[at(n)])];
+    return n;
+  };
+  for (const bool blind : {false, true})
+    for (auto& edge : unit.edge) {
+      if (edge.blind != blind) continue;
+      const int a = find(edge.a), b = find(edge.b);
+      if (a != b) edge.blind = false;
+      root[at(a)] = b;
+    }
   return unit;
 }
 
@@ -154,9 +203,33 @@ const VesselUnit& UnitGrower::unit(long index) {
   return found->second;
 }
 
-std::vector<VesselBridge> UnitGrower::bridges(long index) {
+const std::vector<VesselBridge>& UnitGrower::bridges(long index) {
+  auto found = bridges_.find(index);
+  if (found == bridges_.end()) found = bridges_.emplace(index, build_bridges(index)).first;
+  return found->second;
+}
+
+std::vector<bool> UnitGrower::through_flow(long index) {
+  const VesselUnit& of = unit(index);
+  std::vector<bool> result(of.edge.size(), true);
+  if (!(knobs_.cut_share > 0)) return result;
+  VesselGraph open = open_graph(of);
+  for (const VesselBridge& bridge : bridges(index))
+    if (!bridge.blind) open.set_boundary(bridge.node, BoundaryKind::pressure, 0);
+  const std::vector<bool> through = can_carry_flow(open);
+  std::size_t s = 0;
+  for (std::size_t e = 0; e < of.edge.size(); ++e) result[e] = !of.edge[e].blind && through[s++];
+  return result;
+}
+
+void UnitGrower::forget() {
   constexpr std::size_t most_kept = 1500;
-  if (units_.size() > most_kept) units_.clear();
+  if (units_.size() <= most_kept) return;
+  units_.clear();
+  bridges_.clear();
+}
+
+std::vector<VesselBridge> UnitGrower::build_bridges(long index) {
   const Partition& partition = plan_.partition();
   const std::vector<long> around = partition.neighbours(index);
   const Box region = partition.region(partition.levels(), index);
@@ -207,10 +280,11 @@ std::vector<VesselBridge> UnitGrower::bridges(long index) {
     for (std::size_t j = owned; j < junctions.size(); ++j) {
       const Junction& q = junctions[j];
       const double limit = from_p[j];
-      if (!q.kept || limit >= reach * reach || limit < to_face * to_face) continue;
+      if (!q.kept || bridge_lens * limit >= reach * reach || limit < to_face * to_face) continue;
       bool empty = true;
       for (std::size_t r = 0; r < first.size() && empty; ++r)
-        empty = from_p[first[r]] >= limit || squared(q.position, junctions[first[r]].position) >= limit;
+        empty = first[r] == j || from_p[first[r]] >= bridge_lens * limit ||
+                squared(q.position, junctions[first[r]].position) >= bridge_lens * limit;
       if (!empty) continue;
       VesselBridge bridge{p.node, q.node, q.unit};
       const std::uint64_t key = pair_key(p.id, q.id);

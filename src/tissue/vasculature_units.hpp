@@ -116,8 +116,7 @@ struct VesselUnit {
   std::vector<Place> position;
   std::vector<long> id;
   std::vector<Edge> edge;
-  std::vector<char> kept;     // node is part of the network
-  std::vector<char> carries;  // node lies on a way from the arteriole to the venule of the unit
+  std::vector<char> kept;  // node is part of the network
 };
 
 /// A capillary between two units.
@@ -137,19 +136,27 @@ class UnitGrower {
         cut_(plan.settings().seed, "vasculature.cut"),
         end_(plan.settings().seed, "vasculature.end"),
         loop_(plan.settings().seed, "vasculature.loop") {}
-  /// The reference is valid until the next call of `bridges`.
+  /// References stay valid until `forget`.
   [[nodiscard]] const VesselUnit& unit(long index);
   /// Capillaries from a unit to its neighbours: pairs that are relative neighbours among all junctions around, whose
   /// ends are both in use.
-  [[nodiscard]] std::vector<VesselBridge> bridges(long index);
+  [[nodiscard]] const std::vector<VesselBridge>& bridges(long index);
+  /// True for each edge of a unit that lies on a way between two of its arteriole, its venule and its open bridges: all
+  /// junctions of the neighbour hang together with arteriole and venule, so that a bridge leads to either. Only two
+  /// bridges to one neighbour whose ways there share a junction can be taken for a way wrongly.
+  [[nodiscard]] std::vector<bool> through_flow(long index);
+  /// Frees what was grown once there is much of it.
+  void forget();
 
  private:
   [[nodiscard]] VesselUnit grow(long index) const;
+  [[nodiscard]] std::vector<VesselBridge> build_bridges(long index);
   [[nodiscard]] bool ends_blind(const Place& a, const Place& b, std::uint64_t key) const;
   const VesselPlan& plan_;
   VasculatureKnobs knobs_;
   RandomStream cut_, end_, loop_;
   std::unordered_map<long, VesselUnit> units_;
+  std::unordered_map<long, std::vector<VesselBridge>> bridges_;
 };
 
 }  // namespace sanctuary
