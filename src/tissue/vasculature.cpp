@@ -264,8 +264,16 @@ int calibrate(MPI_Comm comm, const VesselPlan& plan, VasculatureKnobs& knobs, Sc
   const bool partial = static_cast<long>(units.size()) < plan.partition().units();
   const std::array<double, 2> volume = plan.volumes(partial ? &units : nullptr);
   if (volume[1] > 0) knobs.cut_share = 0.6 * (1 - set.tumour.perfused_fraction);
-  constexpr int most = 12;
+  // In a small network a single junction moves the figures by more than a step of the knobs: the best turn counts.
+  const int most = plan.partition().units() <= 16 ? 40 : 16;
+  VasculatureKnobs best_knobs = knobs;
+  Scales best_scales = scales;
+  double best = std::numeric_limits<double>::infinity();
   for (int turn = 0; turn < most; ++turn) {
+    const double share = turn < 4 ? 1 : turn < 8 ? 0.7 : 0.4;  // of the step that proportion suggests
+    if (turn > 8) ++knobs.cut_draw;                            // the same share of cuts elsewhere
+    const VasculatureKnobs used_knobs = knobs;
+    const Scales used_scales = scales;
     const VesselSums sums = measured(comm, plan, knobs, scales, units);
     double worst = 0;
     for (int tissue = 0; tissue < 2; ++tissue) {
@@ -276,23 +284,28 @@ int calibrate(MPI_Comm comm, const VesselPlan& plan, VasculatureKnobs& knobs, Sc
       const double ratio = by_count ? want.segment_density * volume[i] / sums.segments(tissue)
                                     : want.length_density * volume[i] / sums.length(tissue);
       double& points = tissue == 0 ? knobs.host_points : knobs.tumour_points;
-      points *= std::clamp(by_count ? ratio : std::pow(ratio, 1.5), 0.3, 3.0);
+      points *= std::clamp(std::pow(ratio, share * (by_count ? 1.0 : 1.5)), 0.3, 3.0);
       const double wider = want.radius / sums.median_radius(tissue);
-      scales.radius[i] *= std::clamp(wider, 0.5, 2.0);
+      scales.radius[i] *= std::clamp(std::pow(wider, share), 0.5, 2.0);
       const double wound = sums.length(tissue) / sums.straight(tissue);
-      if (want.tortuosity > 1 && wound > 1) scales.curl[i] *= (want.tortuosity - 1) / (wound - 1);
+      if (want.tortuosity > 1 && wound > 1) scales.curl[i] *= std::pow((want.tortuosity - 1) / (wound - 1), share);
       worst = std::max({worst, std::abs(ratio - 1), std::abs(wider - 1), std::abs(want.tortuosity / wound - 1)});
       if (tissue == 1 && want.perfused_fraction < 1 && knobs.cut_share > 0) {
         const double perfused = sums.perfused(1) / sums.length(1);
         if (set.keep_unperfused) {
-          knobs.cut_share = std::min(
-              0.9, knobs.cut_share * std::clamp((1 - want.perfused_fraction) / std::max(1 - perfused, 1e-3), 0.4, 2.5));
+          const double more = std::clamp((1 - want.perfused_fraction) / std::max(1 - perfused, 1e-3), 0.4, 2.5);
+          knobs.cut_share = std::min(0.9, knobs.cut_share * std::pow(more, share));
           worst = std::max(worst, std::abs(perfused / want.perfused_fraction - 1));
         }
       }
     }
-    if (worst < 0.1 * set.tolerance) return turn + 1;
+    if (worst < best) best = worst, best_knobs = used_knobs, best_scales = used_scales;
+    if (worst < 0.1 * set.tolerance) {
+      knobs = used_knobs, scales = used_scales;
+      return turn + 1;
+    }
   }
+  knobs = best_knobs, scales = best_scales;
   return most;
 }
 

@@ -97,7 +97,8 @@ VesselGraph open_graph(const VesselUnit& unit) {
 
 bool UnitGrower::ends_blind(const Place& a, const Place& b, std::uint64_t key) const {
   if (!(knobs_.cut_share > 0)) return false;
-  return cut_.uniform(key) < knobs_.cut_share * plan_.tumour_weight(between(a, b, 0.5));
+  return cut_.uniform(key + knobs_.cut_draw * 0x9e3779b97f4a7c15ULL) <
+         knobs_.cut_share * plan_.tumour_weight(between(a, b, 0.5));
 }
 
 VesselUnit UnitGrower::grow(long index) const {

@@ -15,6 +15,7 @@ using Place = std::array<double, 3>;
 /// What calibration turns: relative number of junctions in host and tumour, share of tumour capillaries that end blind.
 struct VasculatureKnobs {
   double host_points = 1, tumour_points = 1, cut_share = 0;
+  std::uint64_t cut_draw = 0;  // which of many draws of the cuts
 };
 
 /// A standard normal field of space with a correlation length: normal draws on a lattice, interpolated trilinearly and
