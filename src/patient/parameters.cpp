@@ -5,6 +5,7 @@
 #include "tissue/matrix.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
+#include "tissue/vasculature.hpp"
 #include "tissue/vessel_wall.hpp"
 
 namespace sanctuary {
@@ -17,6 +18,7 @@ const Catalogue& program_catalogue() {
     add({&network::source, &network::file, &network::format, &network::length_unit, &network::radius_unit,
          &network::pressure_unit, &network::flow_unit, &network::flow_factor, &network::radius_name, &network::maturity,
          &network::repair, &network::reference_pressure});
+    add(vasculature_parameters());
     add(generator_parameters());
     add(blood_parameters());
     add({&tumour::radius, &tumour::centre, &tumour::cell_density, &tumour::cell_volume});

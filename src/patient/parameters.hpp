@@ -59,12 +59,13 @@ inline constexpr Parameter origin{.key = "grid.origin",
 }  // namespace grid
 
 namespace network {
-inline constexpr Parameter source{.key = "network.source",
-                                  .kind = Kind::choice,
-                                  .text = "generate",
-                                  .choices = "generate|file|none",
-                                  .meaning = "Where the vessels come from",
-                                  .source = "choice"};
+inline constexpr Parameter source{
+    .key = "network.source",
+    .kind = Kind::choice,
+    .text = "generate",
+    .choices = "generate|lattice|file|none",
+    .meaning = "Where the vessels come from: grown (generate), plain test network (lattice), file, none",
+    .source = "choice"};
 inline constexpr Parameter file{.key = "network.file",
                                 .kind = Kind::path,
                                 .meaning = "Vessel network to read (network.source = file)",

@@ -69,8 +69,10 @@ Patient::~Patient() = default;
 
 void Patient::load_network() {
   if (settings_.network_source == "none") return;
-  if (settings_.network_source == "generate") {
+  if (settings_.network_source == "lattice") {
     together(comm_, [&] { graph_ = generate_network(settings_.generator); });
+  } else if (settings_.network_source == "generate") {
+    together(comm_, [&] { graph_ = grow_vasculature(MPI_COMM_SELF, settings_.vasculature); });
   } else {
     graph_ = read_network(comm_, settings_.network_file, settings_.network_options, &notes_);
   }

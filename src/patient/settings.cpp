@@ -24,6 +24,20 @@ int wall_number(const std::string& face) {
 
 }  // namespace
 
+TumourRegion tumour_region(const Deck& deck, const Box& box) {
+  TumourRegion region;
+  const std::string kind = deck.text(patient::kind);
+  region.shape = kind == "nodule"   ? TumourRegion::Shape::sphere
+                 : kind == "margin" ? TumourRegion::Shape::slab
+                                    : TumourRegion::Shape::whole;
+  for (std::size_t axis = 0; axis < 3; ++axis) region.centre[axis] = box.origin[axis] + 0.5 * box.size[axis];
+  if (deck.given(tumour::centre)) region.centre = triple(deck, tumour::centre);
+  region.radius = deck.number(tumour::radius);
+  region.host_face = wall_number(deck.text(host::face));
+  region.host_depth = deck.number(host::depth);
+  return region;
+}
+
 PatientSettings patient_settings(const Deck& deck) {
   PatientSettings s;
   const std::string kind = deck.text(patient::kind);
@@ -95,6 +109,10 @@ PatientSettings patient_settings(const Deck& deck) {
                          "patient.kind = interior");
       }
     }
+  }
+  s.vasculature = vasculature_settings(deck, box);
+  if (s.vasculature.preset != "healthy") {
+    s.vasculature.region = tumour_region(deck, box);
   }
   if (s.kind == PieceKind::margin) {
     const auto axis = static_cast<std::size_t>(s.host_wall / 2);

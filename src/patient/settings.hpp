@@ -14,6 +14,7 @@
 #include "tissue/matrix.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
+#include "tissue/vasculature.hpp"
 #include "tissue/vessel_wall.hpp"
 
 namespace sanctuary {
@@ -39,7 +40,8 @@ struct PatientSettings {
   ReadOptions network_options;
   bool network_repair = false;
   double network_reference_pressure = 0;  ///< [Pa]
-  GeneratorSettings generator;
+  GeneratorSettings generator;            ///< network.source = lattice
+  VasculatureSettings vasculature;        ///< network.source = generate
   Rheology rheology;
   SplitLaw split;
   double inlet_haematocrit = 0.45;
@@ -64,6 +66,9 @@ struct PatientSettings {
   double rim_width = 0, perfusion_velocity = 0, viable_mask = 0, smallest_region = 0;
   int histogram_bins = 0;
 };
+
+/// Where the deck puts the tumour: a nodule, what lies beneath the host of a margin, or all of an interior piece.
+[[nodiscard]] TumourRegion tumour_region(const Deck& deck, const Box& box);
 
 /// Reads the settings and checks what concerns several keys at once. Throws InputError with file, line and remedy.
 [[nodiscard]] PatientSettings patient_settings(const Deck& deck);

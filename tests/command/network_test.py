@@ -53,16 +53,16 @@ def same(a, b):
 
 def generate_and_describe(folder, ranks):
     made = run(folder, "generate", "--set", "network.generate.seed=3", "--set", "grid.cells=64", "--set",
-               "grid.spacing=20 um", "-o", "net.h5", ranks=ranks)
+               "grid.spacing=20 um", "--set", "network.generate.segment_density=1000 1/mm^3", "-o", "net.h5", ranks=ranks)
     expect(made.returncode == 0, made.stderr)
-    expect("not morphometric" in made.stdout and made.stdout.count("wrote ") == 1, made.stdout)
+    expect("median radius" in made.stdout and "MISSED" not in made.stdout and made.stdout.count("wrote ") == 1, made.stdout)
     with h5py.File(folder / "net.h5") as file:
         nodes, radius = file["nodes"][:], file["radius"][:]
         expect(file.attrs["schema"] == "sanctuary-network", "schema")
         expect(file["radius"].attrs["unit"] == "m", "unit of the radius")
-        expect(abs(len(radius) - 2000) <= 40, f"{len(radius)} segments")
+        expect(abs(len(radius) - 2097) <= 105, f"{len(radius)} segments")
         expect(nodes.min() >= 0 and nodes.max() <= 1.28e-3, "nodes in the box")
-        expect(np.sum(file["boundary/kind"][:] == 1) == 12, "12 pressure nodes")
+        expect(np.sum(file["boundary/kind"][:] == 1) == 8, "8 pressure nodes")
     for target in ("net.vtp", "net.csv", "net.dgf", "again.h5"):
         converted = run(folder, "import", "net.h5", "-o", target, ranks=ranks)
         expect(converted.returncode == 0, converted.stderr)
@@ -107,8 +107,8 @@ def bad_input(folder, ranks):
     refused(run(folder, "import", "cut.vtp", ranks=ranks), ["-o FILE"], folder)
     refused(run(folder, "import", "cut.vtp", "-o", "out.dat", ranks=ranks), [".dat", "not written"], folder)
     refused(run(folder, "import", "cut.vtp", "-o", "out.txt", ranks=ranks), ["'.txt'"], folder)
-    refused(run(folder, "generate", "--set", "network.generate.segmnts=9", "-o", "out.h5", ranks=ranks),
-            ["unknown key", "segments"], folder)
+    refused(run(folder, "generate", "--set", "network.generate.segment_densty=9", "-o", "out.h5", ranks=ranks),
+            ["unknown key", "segment_density"], folder)
     refused(run(folder, "generate", "--set", "network.generate.inlet_pressure=5 mmHg", "-o", "out.h5", ranks=ranks),
             ["inlet_pressure", "nothing would flow"], folder)
     refused(run(folder, "imprt", "x.dat", ranks=ranks), ["unknown task", "did you mean import"], folder)

@@ -13,7 +13,9 @@
 #include "cli/commands.hpp"
 #include "io/network_formats.hpp"
 #include "patient/parameters.hpp"
+#include "patient/settings.hpp"
 #include "tissue/network_generator.hpp"
+#include "tissue/vasculature.hpp"
 
 namespace sanctuary {
 namespace {
@@ -221,9 +223,10 @@ int import_network(MPI_Comm comm, const Invocation& invocation) {
 int make_network(MPI_Comm comm, const Invocation& invocation) {
   need_output(invocation);
   if (invocation.positional.size() > 2) throw InputError("network generate: expected at most one deck");
-  // Without a deck only the keys of generator and grid exist, so that a key without effect here is refused.
-  Catalogue catalogue = generator_parameters();
-  catalogue.insert(catalogue.end(), {&grid::cells, &grid::spacing, &grid::origin});
+  // Without a deck only the keys that matter here exist, so that a key without effect is refused.
+  Catalogue catalogue = vasculature_parameters();
+  catalogue.insert(catalogue.end(), {&grid::cells, &grid::spacing, &grid::origin, &patient::kind, &tumour::radius,
+                                     &tumour::centre, &host::face, &host::depth});
   const Deck deck = invocation.positional.size() == 2
                         ? read_deck(comm, invocation.positional[1], invocation.overrides, program_catalogue())
                         : Deck::from_text("", ".", invocation.overrides, catalogue);
@@ -239,12 +242,21 @@ int make_network(MPI_Comm comm, const Invocation& invocation) {
     box.origin[d] = along(origin, d, "grid.origin");
     box.size[d] = along(cells, d, "grid.cells") * along(spacing, d, "grid.spacing");
   }
-  VesselGraph graph;
-  on_root(comm, [&] { graph = generate_network(generator_settings(deck, box)); });
-  broadcast(comm, graph);
-  write_and_tell(comm, invocation, graph,
-                 "plain generated network (not morphometric; the realistic generator comes later)\n" +
-                     statistics_text(statistics(graph, box), true));
+  if (invocation.positional.size() == 2 && deck.text(network::source) == "lattice") {
+    VesselGraph graph;
+    on_root(comm, [&] { graph = generate_network(generator_settings(deck, box)); });
+    broadcast(comm, graph);
+    write_and_tell(comm, invocation, graph,
+                   "plain test network (not morphometric)\n" + statistics_text(statistics(graph, box), true));
+    return static_cast<int>(ExitCode::done);
+  }
+  VasculatureSettings settings = vasculature_settings(deck, box);
+  if (settings.preset != "healthy") settings.region = tumour_region(deck, box);
+  VasculatureReport grown;
+  // All ranks grow; one writes.
+  const VesselGraph graph = grow_vasculature(
+      comm, settings, [](const auto&) { return 0; }, &grown);
+  write_and_tell(comm, invocation, graph, grown.text());
   return static_cast<int>(ExitCode::done);
 }
 
