@@ -180,8 +180,7 @@ TEST(NetworkGenerator, TakesItsSettingsFromTheDeck) {
   EXPECT_NEAR(settings.inlet_pressure, 5332.9, 0.1);
   EXPECT_NEAR(settings.core_radius, 0.35e-3, 1e-12);
   EXPECT_EQ(settings.segments, 2000);
-  const Deck wrong =
-      Deck::from_text("[network.lattice]\noutlet_pressure = 40 mmHg\n", ".", {}, generator_parameters());
+  const Deck wrong = Deck::from_text("[network.lattice]\noutlet_pressure = 40 mmHg\n", ".", {}, generator_parameters());
   EXPECT_THROW((void)generator_settings(wrong, box), InputError);
 }
 
