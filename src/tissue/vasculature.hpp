@@ -27,18 +27,20 @@ struct TumourRegion {
   [[nodiscard]] double volume(const Box& box) const;
 };
 
+/// What the radii are scaled to meet: their median, the surface per volume or the volume fraction.
+enum class RadiusTarget { median, surface, volume };
+
 /// What one kind of tissue, host or tumour, shall have.
 struct VesselTargets {
-  double length_density = 3.7e8;    // [m/m^3], curved length; 0: whatever follows from the segment density
-  double segment_density = 0;       // [1/m^3]; above 0 it is met in place of the length density
-  double radius = 3e-6;             // [m] median of all segments
-  double radius_spread = 0.15;      // standard deviation of the logarithm of the capillary radius
-  double tortuosity = 1.1;          // curved over straight length, of all segments together
-  double perfused_fraction = 1;     // share of the length that can carry flow
-  double volume_fraction = 0;       // reported against it; 0: no target
-  double surface_per_volume = 0;    // [1/m] reported against it; 0: no target
-  double intervessel_distance = 0;  // [m] reported against it; 0: no target
-  double fractal_dimension = 0;     // reported against it; 0: no target
+  double length_density = 3.7e8;  // [m/m^3], curved length; 0: whatever follows from the segment density
+  double segment_density = 0;     // [1/m^3]; above 0 it is met in place of the length density
+  double radius = 3e-6;           // [m] median of all segments
+  double radius_spread = 0.15;    // standard deviation of the logarithm of the capillary radius
+  double tortuosity = 1.1;        // curved over straight length, of all segments together
+  double perfused_fraction = 1;   // share of the length that can carry flow
+  RadiusTarget radii_meet = RadiusTarget::median;
+  double volume_fraction = 0;     // 0: no target; reported against it unless the radii meet it
+  double surface_per_volume = 0;  // [1/m] reported against it; 0: no target
 };
 
 /// What `grow_vasculature` makes, in SI units.

@@ -35,12 +35,27 @@ inline constexpr Parameter segment_density{
     .range = {0, 1000000.0},
     .meaning = "Segments per volume to be met in place of length_density where above 0",
     .source = "choice"};
-inline constexpr Parameter radius{.key = "network.generate.radius",
-                                  .unit = "um",
-                                  .value = 3,
-                                  .range = {1, 100},
-                                  .meaning = "Median radius of all segments to be met",
-                                  .source = "Koch 2023, Fluids Barriers CNS 20:20: cortex capillaries are below 3 um"};
+inline constexpr Parameter radius{
+    .key = "network.generate.radius",
+    .unit = "um",
+    .value = 3,
+    .range = {1, 100},
+    .meaning = "Median radius of all segments to be met",
+    .source =
+        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um"};
+inline constexpr Parameter surface_per_volume{
+    .key = "network.generate.surface_per_volume",
+    .unit = "1/cm",
+    .value = 0,
+    .range = {0, 5000},
+    .meaning = "Vessel surface per volume to be met by the radii in place of their median; 0: median",
+    .source = "choice"};
+inline constexpr Parameter volume_fraction{
+    .key = "network.generate.volume_fraction",
+    .value = 0,
+    .range = {0, 0.6},
+    .meaning = "Vessel volume fraction to be met by the radii in place of their median; 0: median",
+    .source = "choice"};
 inline constexpr Parameter radius_spread{.key = "network.generate.radius_spread",
                                          .value = 0.15,
                                          .range = {0, 1.5},
@@ -70,7 +85,8 @@ inline constexpr Parameter host_radius{
     .value = 3,
     .range = {1, 100},
     .meaning = "Median radius of all segments of the host around a tumour",
-    .source = "Koch 2023, Fluids Barriers CNS 20:20: cortex capillaries are below 3 um"};
+    .source =
+        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um"};
 inline constexpr Parameter murray_exponent{
     .key = "network.generate.murray_exponent",
     .value = 3,
@@ -229,7 +245,7 @@ inline constexpr Parameter smallest_radius{
     .value = 1.3,
     .range = {0.1, 50},
     .meaning = "Floor of capillary radii",
-    .source = "Koch 2023, Fluids Barriers CNS 20:20 (lowest radius of cortex networks 1.3 um), rounded"};
+    .source = "Schmid 2017, PLoS Comput Biol 13:e1005392: 1.27 to 3.51 um in a network of mouse cortex"};
 inline constexpr Parameter tolerance{.key = "network.generate.tolerance",
                                      .value = 0.05,
                                      .range = {0.001, 0.5},
@@ -246,45 +262,50 @@ inline constexpr Parameter miss{.key = "network.generate.miss",
 /// What a preset sets; SI but for the unit in a name.
 struct Preset {
   const char *name, *source;
-  double length_density_mm, segment_density_mm, radius_um, spread, tortuosity, perfused;
+  double length_density_mm, segment_density_mm, radius_um, spread, perfused;
   double patchiness, hierarchy_loss, shunts, sprouts, loops;
   double terminal_arteriole_um, terminal_venule_um;
-  double surface_cm = 0, volume_percent = 0, between_um = 0, fractal = 0;  // reported against, not met; 0: none found
+  double core_density = 0.3;
+  double surface_cm = 0, volume_percent = 0;  // reported against, not met; 0: none found
 };
 
-// Length per volume is twice the profiles per area (Smith & Guttman 1953). Tortuosity, patchiness, loss of hierarchy,
-// sprouts and loops are assumed throughout: higher in tumours than in healthy tissue, by no measured amount.
+// Length per volume is twice the profiles per area (Smith & Guttman 1953, Trans AIME 197:81). Patchiness, loss of
+// hierarchy, sprouts and loops are assumed throughout: more than in healthy tissue, by no measured amount.
+// Curved over straight length in tumours: mammary line Db-7, straight over curved 0.81 (FASEB J 1996, 10:3).
+constexpr double tumour_tortuosity = 1.23;
 constexpr std::array presets{
-    Preset{"healthy",
-           "surface 70/cm: Baxter & Jain 1989, Microvasc Res 37:77; radius: Koch 2023, Fluids Barriers CNS 20:20", 370,
-           0, 3.0, 0.15, 1.1, 1.0, 0, 0, 0, 0, 0, 5, 7, 70, 0, 0, 0},
+    Preset{
+        "healthy",
+        "surface 70/cm: Baxter & Jain 1989, Microvasc Res 37:77; radius at the upper end of cortex capillaries: Koch "
+        "2023, Fluids Barriers CNS 20:20",
+        370, 0, 3.0, 0.15, 1.0, 0, 0, 0, 0, 0, 5, 7, 0.3, 70},
     Preset{"pdac",
            "65 profiles/mm2 in hot spots at x200: Pancreas 2001, 22:240; radius, perfusion assumed: compressed vessels",
-           130, 0, 3.8, 0.40, 1.25, 0.55, 0.4, 0.6, 0.02, 0.05, 0.05, 6, 8},
-    Preset{
-        "hcc",
-        "2.9 times the count of pdac: Oncol Rep 2002, 9:239; perfused 81 percent: VX2 liver tumour, PMC4698187; shunts "
-        "up to 15 percent of flow in angioscintigraphy; radius assumed: wide as sinusoids",
-        377, 0, 5.5, 0.35, 1.2, 0.81, 0.3, 0.5, 0.10, 0.05, 0.05, 7, 9},
+           130, 0, 3.8, 0.40, 0.55, 0.4, 0.6, 0.02, 0.05, 0.05, 6, 8},
+    Preset{"hcc",
+           "2.9 times the count of pdac: Oncol Rep 2002, 9:239; perfused 81 percent: VX2 liver tumour, PMC4698187; "
+           "shunts up to 15 percent of flow in angioscintigraphy; radius assumed: wide as sinusoids",
+           377, 0, 5.5, 0.35, 0.81, 0.3, 0.5, 0.10, 0.05, 0.05, 7, 9},
     Preset{"ccrcc",
            "811 profiles/mm2 in hot spots: MacLennan & Bostwick 1995, Urology 46:27, half of it assumed for the mean; "
            "radius, perfusion assumed",
-           800, 0, 4.5, 0.35, 1.2, 0.85, 0.3, 0.5, 0.05, 0.05, 0.05, 7, 9},
+           800, 0, 4.5, 0.35, 0.85, 0.3, 0.5, 0.05, 0.05, 0.05, 7, 9},
     Preset{"nsclc", "assumed: 100 profiles/mm2, between pdac and crc; radius, perfusion assumed", 200, 0, 5.0, 0.40,
-           1.2, 0.75, 0.4, 0.5, 0.02, 0.05, 0.05, 6, 8},
+           0.75, 0.4, 0.5, 0.02, 0.05, 0.05, 6, 8},
     Preset{"crc",
            "242 profiles/mm2, diameter 13.5 um: Cartana 2012, PLoS ONE 7:e52815; shunts 0 to 3 percent in liver "
            "metastases by angioscintigraphy; perfusion assumed",
-           484, 0, 6.75, 0.35, 1.2, 0.80, 0.4, 0.5, 0.02, 0.05, 0.05, 8, 10},
-    Preset{"tnbc", "assumed: 120 profiles/mm2; radius, perfusion assumed", 240, 0, 5.0, 0.45, 1.25, 0.70, 0.5, 0.6,
-           0.03, 0.08, 0.05, 6, 8},
-    Preset{"hnscc", "assumed: 90 profiles/mm2; radius, perfusion assumed", 180, 0, 5.0, 0.40, 1.2, 0.70, 0.5, 0.5, 0.02,
+           484, 0, 6.75, 0.35, 0.80, 0.4, 0.5, 0.02, 0.05, 0.05, 8, 10},
+    Preset{"tnbc",
+           "assumed: 120 profiles/mm2, radius, perfusion; volume 3.1 percent: mammary DU4475, Radiology 2003, 226:214",
+           240, 0, 5.0, 0.45, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 6, 8, 0.3, 0, 3.1},
+    Preset{"hnscc", "assumed: 90 profiles/mm2; radius, perfusion assumed", 180, 0, 5.0, 0.40, 0.70, 0.5, 0.5, 0.02,
            0.05, 0.05, 6, 8},
-    Preset{
-        "xenograft",
-        "1,200 to 1,600 segments/mm3, R3230Ac 1,580 with radius 4.9 um and surface 40/cm: Secomb 1998; perfused above "
-        "55 percent in most of seven lines: Bernsen 1995, Br J Cancer 71:721",
-        0, 1400, 4.9, 0.45, 1.25, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 7, 9, 40, 0, 0, 0},
+    Preset{"xenograft",
+           "1,200 to 1,600 segments/mm3, R3230Ac 1,580 with radius 4.9 um and surface 40/cm: Secomb 1998; perfused "
+           "above 55 percent in most of seven lines: Bernsen 1995, Br J Cancer 71:721; volume 2.1 to 6.6 percent: "
+           "Radiology 2003, 226:214; as dense in the middle as at the rim: J Cancer Res Clin Oncol 1990, 116:517",
+           0, 1400, 4.9, 0.45, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 7, 9, 1, 40, 3.1},
 };
 
 const Preset& preset_of(const std::string& name) {
@@ -330,12 +351,10 @@ VasculatureSettings vasculature_preset(const std::string& name) {
   targets.segment_density = p.segment_density_mm * 1e9;
   targets.radius = p.radius_um * um;
   targets.radius_spread = p.spread;
-  targets.tortuosity = p.tortuosity;
+  targets.tortuosity = name == "healthy" ? 1.1 : tumour_tortuosity;
   targets.perfused_fraction = p.perfused;
   targets.surface_per_volume = p.surface_cm * 1e2;
   targets.volume_fraction = p.volume_percent * 1e-2;
-  targets.intervessel_distance = p.between_um * um;
-  targets.fractal_dimension = p.fractal;
   set.smallest_radius = 1.3 * um;
   set.shunt_radius = 8 * um;
   if (name == "healthy") {
@@ -345,6 +364,7 @@ VasculatureSettings vasculature_preset(const std::string& name) {
   set.host = vasculature_preset("healthy").host;
   set.tumour = targets;
   set.region.shape = TumourRegion::Shape::whole;
+  set.core_density = p.core_density;
   set.patchiness = p.patchiness;
   set.hierarchy_loss = p.hierarchy_loss;
   set.shunt_share = p.shunts;
@@ -369,6 +389,13 @@ VasculatureSettings vasculature_settings(const Deck& deck, const Box& box) {
   take(key::length_density, targets.length_density);
   take(key::segment_density, targets.segment_density);
   take(key::radius, targets.radius);
+  const auto widths = [&](const Parameter& parameter, double& target, RadiusTarget what) {
+    if (!deck.given(parameter) || deck.number(parameter) == 0) return;
+    target = deck.number(parameter);
+    targets.radii_meet = what;
+  };
+  widths(key::surface_per_volume, targets.surface_per_volume, RadiusTarget::surface);
+  widths(key::volume_fraction, targets.volume_fraction, RadiusTarget::volume);
   take(key::radius_spread, targets.radius_spread);
   take(key::tortuosity, targets.tortuosity);
   take(key::perfused_fraction, targets.perfused_fraction);
@@ -410,6 +437,8 @@ VasculatureSettings vasculature_settings(const Deck& deck, const Box& box) {
        "must be above outlet_pressure: nothing would flow");
   need(targets.length_density > 0 || targets.segment_density > 0, key::length_density,
        "is 0 without a segment_density: there would be no vessels");
+  need(!(deck.number(key::volume_fraction) > 0 && deck.number(key::surface_per_volume) > 0), key::volume_fraction,
+       "and surface_per_volume cannot both be met; give one of them");
   need(targets.radius >= set.smallest_radius, key::radius, "must not be below smallest_radius");
   need(set.preset != "healthy" || targets.perfused_fraction == 1, key::perfused_fraction,
        "belongs to tumours; vessels of preset healthy are all perfused");
@@ -422,6 +451,8 @@ const Catalogue& vasculature_parameters() {
                               &key::length_density,
                               &key::segment_density,
                               &key::radius,
+                              &key::surface_per_volume,
+                              &key::volume_fraction,
                               &key::radius_spread,
                               &key::tortuosity,
                               &key::perfused_fraction,

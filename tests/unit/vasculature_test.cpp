@@ -209,6 +209,19 @@ TEST(Vasculature, MeetsTheTargetsOfEachPreset) {
   }
 }
 
+TEST(Vasculature, MeetsSurfaceOrVolumeInPlaceOfTheMedianRadius) {
+  VasculatureSettings set = cube("tnbc", 0.8 * mm);
+  VasculatureReport report;
+  set.tumour.radii_meet = RadiusTarget::surface;
+  set.tumour.surface_per_volume = 12000;  // 120/cm
+  EXPECT_NEAR(statistics(grown(set, &report), set.box).surface_per_volume, 12000, 600);
+  EXPECT_TRUE(report.met()) << report.text();
+  set.tumour.radii_meet = RadiusTarget::volume;
+  set.tumour.volume_fraction = 0.055;
+  EXPECT_NEAR(statistics(grown(set, &report), set.box).volume_fraction, 0.055, 0.00275);
+  EXPECT_FALSE(report.figure("tumour", "median radius").binding);
+}
+
 TEST(Vasculature, OfAXenograftHasItsSegmentsPerVolume) {
   VasculatureReport report;
   (void)grown(cube("xenograft", 1.2 * mm, 7), &report);
