@@ -36,7 +36,7 @@ class SampleGrid {
  public:
   SampleGrid(const Box& box, double cell, const std::vector<Sample>& samples) : box_(box), cell_(cell) {
     for (std::size_t d = 0; d < 3; ++d)
-      count_[d] = std::clamp(static_cast<long>(std::ceil(box.size[d] / cell)), 1L, 400L);
+      count_[d] = std::clamp(static_cast<long>(std::ceil(box.size[d] / cell)), 1L, 64L);
     held_.resize(at(count_[0] * count_[1] * count_[2]));
     for (std::size_t i = 0; i < samples.size(); ++i) {
       std::array<long, 3> c{};

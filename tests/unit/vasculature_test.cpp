@@ -120,6 +120,49 @@ TEST(VasculatureSums, AddsWhatIsWorkedByHand) {
   EXPECT_EQ(sums.segments(1), 0);
 }
 
+TEST(VasculatureSums, FindsTheDistancesBetweenParallelVessels) {
+  // 10 x 10 straight vessels, 100 um apart: from a square of side h to its middle it is h (sqrt 2 + ln(1 + sqrt 2))
+  // / 6.
+  const VesselPlan plan(cube("healthy", 1 * mm));
+  const Box& box = plan.settings().box;
+  std::vector<GrownVessel> vessels;
+  for (int i = 0; i < 10; ++i)
+    for (int j = 0; j < 10; ++j) {
+      GrownVessel vessel;
+      vessel.id = static_cast<long>(vessels.size());
+      vessel.node = {2 * vessel.id, 2 * vessel.id + 1};
+      for (std::size_t end = 0; end < 2; ++end)
+        vessel.position[end] = {box.origin[0] + (i + 0.5) * 1e-4, box.origin[1] + (j + 0.5) * 1e-4,
+                                box.origin[2] + (end == 0 ? 1e-5 : 99e-5)};
+      vessel.flags = GrownVessel::bed;
+      vessels.push_back(vessel);
+    }
+  const VesselDistances far = vessel_distances(MPI_COMM_SELF, plan, 1e8, vessels, 100);
+  EXPECT_NEAR(far.tissue_mean, 1e-4 * (std::numbers::sqrt2 + std::log(1 + std::numbers::sqrt2)) / 6, 1.5e-6);
+  EXPECT_NEAR(far.between_mean, 1e-4, 1e-12);
+  EXPECT_NEAR(far.between_median, 1e-4, 1e-12);
+  // Boxes of 50, 100 and 200 um: 100 x 20, 100 x 10 and 25 x 5 are occupied; the slope over them is ln 16 / ln 4.
+  EXPECT_NEAR(far.fractal_dimension, 2, 1e-9);
+}
+
+TEST(VasculatureTrees, HaveTheRadiiWorkedByHand) {
+  VasculatureSettings set = cube("healthy", 1 * mm);
+  set.murray_scatter = set.demand_spread = 0;
+  const VesselPlan plan(set);
+  ASSERT_EQ(plan.partition().levels(), 5);
+  ASSERT_EQ(plan.root_level(), 2);
+  EXPECT_DOUBLE_EQ(plan.demand(2, 3), 8);  // units
+  EXPECT_NEAR(plan.tree_radius(5, 7, 0), 5 * um, 1e-18);
+  EXPECT_NEAR(plan.tree_radius(2, 1, 0), 10 * um, 1e-15);  // 5 um times the cube root of 8
+  EXPECT_NEAR(plan.tree_radius(2, 1, 1), 14 * um, 1e-15);
+  for (const int side : {0, 1}) {
+    const Place node = plan.tree_node(2, 1, side), root = plan.root_place(1, side);
+    EXPECT_EQ(root[0], set.box.origin[0] + (side == 0 ? 0 : set.box.size[0]));
+    EXPECT_EQ(root[1], node[1]);
+    EXPECT_EQ(root[2], node[2]);
+  }
+}
+
 TEST(Vasculature, ObeysMurrayExactlyWithoutScatter) {
   for (const double exponent : {2.0, 2.7, 3.0}) {
     VasculatureSettings set = cube("healthy", 1 * mm, 4);
