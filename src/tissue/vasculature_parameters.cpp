@@ -120,12 +120,12 @@ inline constexpr Parameter terminal_venule_radius{
     .source = "assumed: venules are wider than the arterioles they answer to"};
 inline constexpr Parameter arterial_faces{.key = "network.generate.arterial_faces",
                                           .kind = Kind::texts,
-                                          .text = "x-",
+                                          .text = "-x",
                                           .meaning = "Faces of the box through which arteries enter, or all",
                                           .source = "choice"};
 inline constexpr Parameter venous_faces{.key = "network.generate.venous_faces",
                                         .kind = Kind::texts,
-                                        .text = "x+",
+                                        .text = "+x",
                                         .meaning = "Faces of the box through which veins leave, or all",
                                         .source = "choice"};
 inline constexpr Parameter feeds{.key = "network.generate.feeds",
@@ -321,10 +321,11 @@ std::vector<int> faces(const Deck& deck, const Parameter& parameter) {
   std::vector<int> result;
   for (const std::string& text : deck.texts(parameter)) {
     if (text == "all") return {0, 1, 2, 3, 4, 5};
-    const std::size_t axis = std::string("xyz").find(text.empty() ? ' ' : text[0]);
-    if (text.size() != 2 || axis == std::string::npos || (text[1] != '-' && text[1] != '+'))
-      throw InputError(deck.where(parameter) + ": '" + text + "'; expected faces such as x-, y+, or all");
-    result.push_back(2 * static_cast<int>(axis) + (text[1] == '+' ? 1 : 0));
+    const bool signed_axis = text.size() == 2 && (text[0] == '-' || text[0] == '+');
+    const std::size_t axis = signed_axis ? std::string("xyz").find(text[1]) : std::string::npos;
+    if (axis == std::string::npos)
+      throw InputError(deck.where(parameter) + ": '" + text + "'; expected faces such as -x, +y, or all");
+    result.push_back(2 * static_cast<int>(axis) + (text[0] == '+' ? 1 : 0));
   }
   return result;
 }

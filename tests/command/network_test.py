@@ -117,6 +117,27 @@ def bad_input(folder, ranks):
     expect(failed.returncode == 4, f"exit {failed.returncode}, expected 4: {failed.stderr}")
 
 
+def grown_tumours(folder):
+    """A tumour is grown alike on 1 and 3 ranks, tells its targets, and refuses one that it cannot meet."""
+    (folder / "deck.ini").write_text("[patient]\nkind = margin\n[grid]\ncells = 36\nspacing = 25 um\n[host]\nface = +x\n"
+                                     "depth = 500 um\n[network.generate]\npreset = crc\nseed = 5\n")
+    for ranks in (1, 3):
+        made = run(folder, "generate", "deck.ini", "-o", f"on_{ranks}.h5", ranks=ranks)
+        expect(made.returncode == 0, made.stderr)
+        expect("preset crc" in made.stdout and "MISSED" not in made.stdout, made.stdout)
+        for words in ("host    length density", "tumour  perfused fraction", "fractal dimension", "inter-vessel distance"):
+            expect(words in made.stdout, f"'{words}' is not in: {made.stdout}")
+    expect(same(folder / "on_1.h5", folder / "on_3.h5"), "the network depends on the number of ranks")
+    with h5py.File(folder / "on_1.h5") as file:
+        expect(set(np.unique(file["maturity"][:])) >= {0, 1}, "immature tumour and mature host vessels")
+    told = json.loads(run(folder, "info", "on_1.h5", "--format", "json").stdout)
+    expect(told["diagnosis"]["usable"] and told["statistics"]["pieces"] == 1, str(told["diagnosis"]))
+    plain = run(folder, "generate", "deck.ini", "--set", "network.source=lattice", "-o", "plain.h5")
+    expect(plain.returncode == 0 and "plain test network" in plain.stdout, plain.stdout + plain.stderr)
+    dense = run(folder, "generate", "deck.ini", "--set", "network.generate.segment_density=20 1/mm^3", "-o", "out.h5")
+    refused(dense, ["misses a target", "miss = report"], folder, ("on_1.h5", "on_3.h5", "plain.h5"))
+
+
 def reference_networks(folder):
     if not (REFERENCE / "microvesselchaste_tumor").exists():
         print("skipped: reference data not found")
@@ -135,6 +156,8 @@ for count in (1, 2):
     for test in (generate_and_describe, repair_on_request, bad_input):
         with tempfile.TemporaryDirectory() as place:
             test(pathlib.Path(place), count)
+with tempfile.TemporaryDirectory() as place:
+    grown_tumours(pathlib.Path(place))
 with tempfile.TemporaryDirectory() as place:
     reference_networks(pathlib.Path(place))
 print("failures:", failures)

@@ -452,7 +452,7 @@ TEST(VasculatureDeck, ReadsPresetAndWhatBeatsIt) {
     return vasculature_settings(Deck::from_text("[network.generate]\n" + keys, ".", {}, vasculature_parameters()), box);
   };
   const VasculatureSettings crc =
-      read("preset = crc\nradius = 8 um\narterial_faces = y-, z+\nseed = 5\nunperfused = drop\n");
+      read("preset = crc\nradius = 8 um\narterial_faces = -y, +z\nseed = 5\nunperfused = drop\n");
   EXPECT_DOUBLE_EQ(crc.tumour.length_density, 484e6);
   EXPECT_DOUBLE_EQ(crc.tumour.radius, 8e-6);
   EXPECT_DOUBLE_EQ(crc.host.radius, 3e-6);
@@ -461,7 +461,7 @@ TEST(VasculatureDeck, ReadsPresetAndWhatBeatsIt) {
   EXPECT_FALSE(crc.keep_unperfused);
   EXPECT_EQ(crc.region.shape, TumourRegion::Shape::whole);
   EXPECT_DOUBLE_EQ(read("preset = xenograft\nlength_density = 100 mm/mm^3\n").tumour.segment_density, 0);
-  EXPECT_THROW((void)read("arterial_faces = w-\n"), InputError);
+  EXPECT_THROW((void)read("arterial_faces = -w\n"), InputError);
   EXPECT_THROW((void)read("inlet_pressure = 5 mmHg\n"), InputError);
   EXPECT_THROW((void)read("perfused_fraction = 0.5\n"), InputError);
   EXPECT_THROW((void)read("preset = pdac\nradius = 1.1 um\nsmallest_radius = 2 um\n"), InputError);
