@@ -342,8 +342,10 @@ std::vector<VasculatureFigure> figures(const VesselPlan& plan, const VesselSums&
         set.tolerance, meet == RadiusTarget::median);
     add("spread of ln radius", "1", 1, want.radius_spread, sums.radius_spread(tissue), 4 * set.tolerance, false);
     add("tortuosity", "1", 1, want.tortuosity, length / std::max(sums.straight(tissue), 1e-30), set.tolerance, true);
+    // Next to a tumour some of the host's vessels end in it: what becomes of them is not the host's to choose.
+    const bool own = tissue == 1 || !(volume[1] > 0);
     add("perfused fraction", "1", 1, set.keep_unperfused ? want.perfused_fraction : 1, sums.perfused(tissue) / safe,
-        set.tolerance, true);
+        set.tolerance, own);
     add("surface per volume", "1/cm", 1e-2, want.surface_per_volume, sums.surface(tissue) / v,
         loose(RadiusTarget::surface), meet == RadiusTarget::surface);
     add("volume fraction", "%", 100, want.volume_fraction, sums.volume(tissue) / v, loose(RadiusTarget::volume),

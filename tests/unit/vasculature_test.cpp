@@ -405,6 +405,41 @@ TEST(Vasculature, EndsBlindToLowerPerfusionAndDropsOnRequest) {
   EXPECT_TRUE(diagnose(graph, set.box).usable());
 }
 
+TEST(Vasculature, IsOnePieceAndKnowsItsDeadEndsWhateverTheSettings) {
+  const RandomStream random(11, "vasculature test");
+  std::uint64_t draws = 0;
+  const auto draw = [&](double low, double high) { return random.uniform(draws++, low, high); };
+  for (std::size_t i = 0; i < 27; ++i) {
+    VasculatureSettings set = vasculature_preset(vasculature_presets()[i % 9]);
+    set.miss_is_error = false;
+    set.seed = i;
+    for (double& size : set.box.size) size = draw(0.3, 0.9) * mm;
+    for (double& x : set.box.origin) x = draw(-1, 1) * mm;
+    set.feeds = 1L << static_cast<int>(draw(0, 5));
+    set.points_per_unit = draw(20, 150);
+    if (set.preset != "healthy") {
+      constexpr std::array shapes{TumourRegion::Shape::whole, TumourRegion::Shape::sphere, TumourRegion::Shape::slab};
+      set.region.shape = shapes[i / 9];
+      set.region.centre = set.box.origin;
+      set.region.radius = draw(0.2, 0.8) * mm;
+      set.region.host_face = static_cast<int>(draw(0, 6));
+      set.region.host_depth = draw(0.2, 0.6) * set.box.size[at(set.region.host_face / 2)];
+      set.keep_unperfused = draw(0, 1) < 0.6;
+      set.core_density = draw(0.1, 1);
+      set.loop_share = draw(0, 0.3);
+      set.sprout_share = draw(0, 0.2);
+      set.shunt_share = draw(0, 0.5);
+    }
+    VasculatureReport report;
+    const VesselGraph graph = grown(set, &report);
+    EXPECT_NO_THROW(check_consistent(graph, "grown"));
+    const Diagnosis found = diagnose(graph, set.box);
+    EXPECT_TRUE(found.usable()) << sanctuary::report(found, graph);
+    EXPECT_EQ(found.pieces.size(), 1U);
+    EXPECT_EQ(static_cast<long>(found.no_through_flow.size()), report.unperfused_segments) << i;
+  }
+}
+
 TEST(Vasculature, HasImmatureVesselsInTheTumourAlone) {
   const VasculatureSettings set = nodule("hcc");
   const VesselGraph graph = grown(set);
