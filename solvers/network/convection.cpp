@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace sanctuary {
 
@@ -9,6 +10,14 @@ double upstream_weight(double kappa) {
   if (std::abs(kappa) < 1e-3) return 0.5 - kappa / 12 + kappa * kappa * kappa / 720;
   if (kappa > 700) return 1 / kappa;
   return 1 / kappa - 1 / std::expm1(kappa);
+}
+
+void set_tissue(double diffusivity, double resistance, double flow, PieceCoefficients& piece) {
+  constexpr double most = 30;
+  const double peclet = std::clamp(flow * resistance / diffusivity, -most, most);
+  piece.resistance = resistance;
+  piece.diffusivity = diffusivity * (std::abs(peclet) < 1e-8 ? 1 - 0.5 * peclet : peclet / std::expm1(peclet));
+  piece.from_tissue *= std::exp(-peclet);
 }
 
 void set_convection(double flow_first, double flow_second, PieceCoefficients& piece) {
@@ -29,8 +38,23 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
-NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network)
-    : embedded_(&network), exchange_(network.grid(), network.exchange(), network.local_unknowns(true)) {
+namespace {
+
+ExchangeGeometry geometry_of(const EmbeddedNetwork& network, bool by_cell, std::vector<std::size_t>& part_of,
+                             std::vector<double>& share) {
+  if (by_cell) return network.exchange_by_cell(part_of, share);
+  part_of.resize(network.pieces());
+  std::iota(part_of.begin(), part_of.end(), std::size_t{0});
+  share.assign(network.pieces(), 1.0);
+  return network.exchange();
+}
+
+}  // namespace
+
+NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, bool by_cell)
+    : embedded_(&network),
+      between_(!by_cell && !network.plain()),
+      exchange_(network.grid(), geometry_of(network, by_cell, part_of_, share_), network.local_unknowns(true)) {
   const PetscInt unknowns = network.local_unknowns(true);
   petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 6, nullptr, 4,
                      nullptr, n_.out()));
@@ -41,6 +65,7 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
                                double storage_rate) {
   const auto& net = *embedded_;
   petsc(MatZeroEntries(n_.get()));
+  std::vector<LumenLink> links;
   walls_.clear();
   links_.clear();
   const auto add = [&](PetscInt row, PetscInt column, double value) {
@@ -68,8 +93,12 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
       }
     }
     add(row, row, own);
-    walls_.push_back({piece.to_tissue, piece.from_tissue, piece.diffusivity});
-    links_.push_back(link);
+    links.push_back(link);
+  }
+  for (std::size_t i = 0; i < part_of_.size(); ++i) {
+    const PieceCoefficients& piece = pieces[part_of_[i]];
+    walls_.push_back({share_[i] * piece.to_tissue, share_[i] * piece.from_tissue, piece.diffusivity});
+    links_.push_back(links[part_of_[i]]);
   }
   exchange_.set(walls_, links_);
   exchange_.add_to_network(n_.get());

@@ -28,6 +28,12 @@ struct PieceCoefficients {
   int upstream = -1;  ///< end that feeds the piece: 0, 1; -1: both or none, then the mean is c
 };
 
+/// Puts the tissue between the wall and the cells of a piece, where fluid carries `flow` of the solute's volume outward
+/// from the wall [m^3/s per value]: with the wall's exchange already set, radial convection and diffusion across the
+/// resistance r at the diffusivity D act in series with it, as J (e^Pe c_wall - c_cells) / (e^Pe - 1) with Pe = J r / D
+/// (the form of Patlak, Goldstein & Hoffman 1963, J Theor Biol 5:426).
+void set_tissue(double diffusivity, double resistance, double flow, PieceCoefficients& piece);
+
 /// Weight of the upstream value in the mean over a piece with exponential profile: 1/kappa - 1/(e^kappa - 1).
 [[nodiscard]] double upstream_weight(double kappa);
 
@@ -39,7 +45,9 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
 /// (between cells), with the exchange of the embedded network.
 class NetworkMatrices {
  public:
-  explicit NetworkMatrices(const EmbeddedNetwork& network);
+  /// `by_cell`: each cell exchanges by its own value (EmbeddedNetwork::exchange_by_cell); the matrices are then
+  /// M-matrices and X is zero. Collective.
+  NetworkMatrices(const EmbeddedNetwork& network, bool by_cell);
   /// Assembles from the coefficients of the owned pieces; `storage_rate` multiplies the volumes (1 / (gamma dt), 0 when
   /// steady); `node_outflow`: per owned node, carried out of the box per value at the node [m^3/s]. Collective.
   void assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow, double storage_rate);
@@ -47,7 +55,7 @@ class NetworkMatrices {
   [[nodiscard]] Mat to_cells() const { return exchange_.to_cells(); }
   [[nodiscard]] Mat from_cells() const { return exchange_.from_cells(); }
   /// Null where it is zero.
-  [[nodiscard]] Mat between_cells() const { return embedded_->plain() ? nullptr : exchange_.cells(); }
+  [[nodiscard]] Mat between_cells() const { return between_ ? exchange_.cells() : nullptr; }
   /// Exchange with each owned cell, summed over all cells: belongs on the diagonal of the cells.
   [[nodiscard]] const std::vector<double>& cell_diagonal() const { return exchange_.cell_diagonal(); }
   [[nodiscard]] const VesselExchange& vessel_exchange() const { return exchange_; }
@@ -57,6 +65,9 @@ class NetworkMatrices {
  private:
   const EmbeddedNetwork* embedded_;
   MatHandle n_;
+  bool between_;
+  std::vector<std::size_t> part_of_;  // of each row of the exchange: its piece, and its part of it
+  std::vector<double> share_;
   VesselExchange exchange_;
   std::vector<WallConductance> walls_;
   std::vector<LumenLink> links_;

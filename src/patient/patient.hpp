@@ -87,6 +87,8 @@ class Patient {
   [[nodiscard]] double depth_of(const std::array<double, 3>& point) const;
   [[nodiscard]] bool host_wall(int wall) const;
   void load_network();
+  [[nodiscard]] VesselGraph mended_network();
+  static void check_geometry(const std::string& name, const VesselGraph& share, const Box& box, const Box& extent);
   void set_up_tissue();
   void solve_oxygen();
   void set_up_drug();
