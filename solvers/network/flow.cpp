@@ -296,7 +296,8 @@ std::vector<char> FlowSolver::passable(const BloodFlow& state, double least) con
       for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
         const std::size_t p = at(piece_[at(e)]);
         if (downstream(net, state, p) != n || std::abs(state.flow[p]) <= least) continue;
-        if (leaving(state, p) <= half * entering(state, p)) continue;
+        // Not through pieces that lose most of their blood, nor through those that fluid enters from both ends.
+        if (entering(state, p) <= 0 || leaving(state, p) <= half * entering(state, p)) continue;
         passes[p] = 1;
         reach(upstream(net, state, p));
         relay.put(p, {1.0});

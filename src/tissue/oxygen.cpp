@@ -136,7 +136,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
                             bool with_slopes, bool with_weights) {
     if (network_) {
       petsc(VecSet(net_residual.get(), 0.0));
-      bend = bending(cell_values);
+      if (with_weights) bend = bending(cell_values);
       const auto add = [&](PetscInt row, double value) {
         petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
       };
@@ -214,7 +214,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   state.newton = state.linear = 0;
   bool converged = false;
   constexpr int most = 80;
-  constexpr int weighing = 12;  // afterwards the weights of the lumen means stand still
+  constexpr int weighing = 12;  // afterwards weights of the lumen means and what use bends stand still
   while (state.newton < most) {
     evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, true, state.newton < weighing);
     if (network_) {
