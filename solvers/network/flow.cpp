@@ -470,7 +470,7 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   if (state.leak.size() != pieces) state.leak.assign(pieces, 0.0);
   if (state.viscous_haematocrit.size() != pieces) state.viscous_haematocrit.assign(pieces, laws_.inlet_haematocrit);
   std::vector<double> used = state.viscous_haematocrit, best = used;
-  std::vector<double> mixing(pieces, 0.5), residual(pieces), last_used, last_residual, weight;
+  std::vector<double> mixing(pieces, 0.5), limit(pieces, 1.0), residual(pieces), last_used, last_residual, weight;
   std::deque<std::vector<double>> values, residuals;  // differences of the last iterations
   double least = 1e300, imbalance = coarsest;
   bool accelerated = false;
@@ -505,12 +505,16 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
       accelerated = !accelerated;
       forget();
     }
-    constexpr double slowest = 0.05, fastest = 1.0, growth = 1.1;
+    constexpr double slowest = 0.01, fastest = 3.0, growth = 1.1;
+    constexpr double swings = 0.7, damping = 0.7, recovery = 1.02;
     if (!last_used.empty()) {
       for (std::size_t p = 0; p < pieces; ++p) {
-        const double dx = used[p] - last_used[p], df = residual[p] - last_residual[p];
+        const double dx = used[p] - last_used[p], f = residual[p], before = last_residual[p], df = f - before;
+        // A residual that swings without falling lowers what the factor may grow to again.
+        const bool swinging = f * before < 0 && std::abs(f) > swings * std::abs(before);
+        limit[p] = swinging ? std::max(slowest, limit[p] * damping) : std::min(fastest, limit[p] * recovery);
         const double secant = dx * df < 0 ? -dx / df : mixing[p] * growth;
-        mixing[p] = std::clamp(0.5 * (mixing[p] + secant), slowest, fastest);
+        mixing[p] = std::clamp(0.5 * (mixing[p] + secant), slowest, limit[p]);
       }
       if (accelerated) {
         for (std::size_t p = 0; p < pieces; ++p) {
