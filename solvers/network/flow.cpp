@@ -19,7 +19,7 @@ constexpr double rounding = 1e-7;     // a change that stalls below it is the pr
 constexpr double half = 0.5;          // a piece that filters off more of its blood than this lets no red cells through
 
 constexpr std::size_t depth = 6;         // iterations that Anderson's acceleration remembers
-constexpr double near_end = 1e-3;        // change of the haematocrit under which it acts
+constexpr double near_end = 3e-4;        // change of the haematocrit under which it acts
 constexpr double exact = 1e-13;          // imbalance of the pressures at the end
 constexpr double pressure_share = 1e-4;  // imbalance over the change of the haematocrit before
 constexpr double coarsest = 1e-6;        // largest imbalance on the way
