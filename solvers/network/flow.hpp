@@ -51,9 +51,12 @@ struct BloodFlow {
 };
 
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). Each
-/// rank works on its part of the network; the sweep crosses from rank to rank in flow order, so that its result does
-/// not depend on how the network is dealt out. All functions but the queries are collective.
+/// pressure, viscosity from both, repeated to a fixed point. Each piece has its own mixing factor, the secant of its
+/// own residual: what swings back and forth (a vessel between two whose flow turns) is damped there and nowhere else.
+/// Near the fixed point Anderson's acceleration (1965, J ACM 12:547) adds the modes that run through many pieces.
+/// Pressures are found as well as the haematocrit is known; the last ones to rounding. Each rank works on its part of
+/// the network; the sweep crosses from rank to rank in flow order, so that its result does not depend on how the
+/// network is dealt out. All functions but the queries are collective.
 class FlowSolver {
  public:
   /// `radius` of each local piece [m]; 0: closed. Throws InputError when a connected part has flow boundaries but no
@@ -73,7 +76,8 @@ class FlowSolver {
   /// Poiseuille conductance of each local piece [m^3/(Pa s)]. Not collective.
   [[nodiscard]] std::vector<double> conductance(const std::vector<double>& haematocrit) const;
   /// Pressures (near those given, if any), flows and boundary inflow from leaks and conductances.
-  void flows_at(const std::vector<double>& conductance, BloodFlow& state) const;
+  /// `tolerance`: of the imbalances, see NetworkLaplacian::solve.
+  void flows_at(const std::vector<double>& conductance, BloodFlow& state, double tolerance = 1e-13) const;
   /// Red cells and haematocrits from flows and leaks.
   void sweep(BloodFlow& state) const;
   /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of
@@ -98,7 +102,10 @@ class FlowSolver {
  private:
   void find_parts(bool strict);
   [[nodiscard]] std::vector<char> passable(const BloodFlow& state, double least) const;
-  void enter_node(std::size_t node, const std::vector<char>& passes, BloodFlow& state) const;
+  /// Squares of the weights of weighted_change, of the own pieces.
+  [[nodiscard]] std::vector<double> slow_weights(const BloodFlow& state) const;
+  struct Daughters;
+  void enter_node(std::size_t node, const std::vector<char>& passes, Daughters& daughters, BloodFlow& state) const;
 
   const CutNetwork* network_;
   std::vector<double> radius_, factor_;

@@ -48,5 +48,6 @@ struct Benchmark {
 [[nodiscard]] Benchmark stream_benchmark();
 [[nodiscard]] Benchmark halo_benchmark();
 [[nodiscard]] Benchmark scaling_benchmark();
+[[nodiscard]] Benchmark network_benchmark();
 
 }  // namespace sanctuary
