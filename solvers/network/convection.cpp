@@ -111,4 +111,21 @@ void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {
   exchange_.add_to_cells(exchange_.flow(cells, network), out);
 }
 
+std::vector<double> NetworkMatrices::exchange_of_pieces(Vec cells, std::span<const double> lumen, Vec gained) const {
+  std::vector<double> of_rows(part_of_.size());
+  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[part_of_[i]];
+  const std::vector<double> moved = exchange_.flow(cells, of_rows);
+  exchange_.add_to_cells(moved, gained);
+  std::vector<double> result(embedded_->pieces(), 0.0);
+  for (std::size_t i = 0; i < moved.size(); ++i) result[part_of_[i]] += moved[i];
+  return result;
+}
+
+std::vector<double> NetworkMatrices::read(Vec cells) const {
+  const std::vector<double> of_rows = exchange_.read(cells);
+  std::vector<double> result(embedded_->pieces(), 0.0);
+  for (std::size_t i = 0; i < of_rows.size(); ++i) result[part_of_[i]] += share_[i] * of_rows[i];
+  return result;
+}
+
 }  // namespace sanctuary

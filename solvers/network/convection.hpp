@@ -58,7 +58,10 @@ class NetworkMatrices {
   [[nodiscard]] Mat between_cells() const { return between_ ? exchange_.cells() : nullptr; }
   /// Exchange with each owned cell, summed over all cells: belongs on the diagonal of the cells.
   [[nodiscard]] const std::vector<double>& cell_diagonal() const { return exchange_.cell_diagonal(); }
-  [[nodiscard]] const VesselExchange& vessel_exchange() const { return exchange_; }
+  /// Exchange of each own piece at a mean in its lumen, positive into the tissue; adds it to the cells. Collective.
+  [[nodiscard]] std::vector<double> exchange_of_pieces(Vec cells, std::span<const double> lumen, Vec gained) const;
+  /// Mean of the cells around each own piece. Collective.
+  [[nodiscard]] std::vector<double> read(Vec cells) const;
   /// What each cell takes from the vessels per time, net, at given values. Collective.
   void exchange(Vec cells, Vec network, Vec out) const;
 

@@ -175,6 +175,10 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   const bool grows = network_ && !given.protein_oncotic.empty();
   double part = grows ? 0.05 : 1.0;
   for (double& w : wall.conductance) w *= part;
+  constexpr char most_turns = 4;
+  constexpr int patience = 60;
+  double last_total = std::numeric_limits<double>::infinity();
+  std::vector<char> carried(wall.conductance.size(), 0), turns(carried);
   while (!settled && state.outer_iterations < most) {
     ++state.outer_iterations;
     const std::vector<double> conductance =
@@ -223,7 +227,12 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         for (std::size_t p = 0; p < own; ++p) {
           total += std::abs(leak[p]);
           if (given.conductance[p] <= 0) continue;
-          if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p])) {
+          const char carries = blood.plasma[p] > 1e-9 * std::abs(blood.flow[p]);
+          turns[p] = static_cast<char>(turns[p] +
+                                       (state.outer_iterations > 1 && carries != carried[p] && turns[p] < most_turns));
+          carried[p] = carries;
+          // Blood that now passes, now does not, all but stands: its proteins are those of the tissue around it.
+          if (!carries || turns[p] >= most_turns) {
             wall.conductance[p] = part * given.conductance[p];
             wall.oncotic[p] = given.oncotic[p];
             continue;
@@ -232,11 +241,15 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
           const Filtration now = concentrating_filtration(part * given.conductance[p], difference, given.oncotic[p],
                                                           given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
           moved = std::max(moved, std::abs(now.flow - leak[p]));
+          // What still moves after many rounds is blood that all but stands, pushed to and fro by what leaks.
+          if (state.outer_iterations >= patience && state.outer_iterations % 10 == 0 &&
+              std::abs(now.flow - leak[p]) > settled_at * last_total)
+            turns[p] = most_turns;
           const double target = leak[p] + mixing * (now.flow - leak[p]);
           wall.conductance[p] = std::max(now.slope, 1e-6 * part * given.conductance[p]);
           wall.oncotic[p] = difference - target / wall.conductance[p];
         }
-        total = sum_over(comm, total);
+        total = last_total = sum_over(comm, total);
         moved = max_over(comm, moved);
         filtration_drift = !whole ? 1.0 : total > 0 ? moved / total : 0.0;
         if (whole && filtration_drift < 0.9 * least_drift) {

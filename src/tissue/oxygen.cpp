@@ -37,7 +37,7 @@ OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, con
       flow_(flow),
       op_(grid),
       solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
-  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, false);
+  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, true);
 }
 
 void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,
@@ -119,14 +119,14 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   // Of each piece: what use takes off the profile between the values of its cells, as a difference in the lumen [Pa].
   const auto bending = [&](Vec cell_values) {
     std::vector<double> result(owned_pieces, 0.0);
-    const ReadAccess c(cell_values);
+    const std::vector<double> read = matrices_->read(cell_values);
     for (std::size_t p = 0; p < owned_pieces; ++p) {
       const PieceCoefficients& piece = pieces[p];
-      if (piece.to_tissue <= 0) continue;
-      const std::size_t cell = network_->piece_cell()[p];
-      const double now = use_rate(use[cell], settings.half_pressure, std::max(c[cell], 0.0));
-      result[p] =
-          network_->exchange().curvature[p] * now / settings.krogh_coefficient * piece.from_tissue / piece.to_tissue;
+      if (piece.to_tissue <= 0 || read[p] <= 0) continue;
+      const double now = use_rate(use[network_->piece_cell()[p]], settings.half_pressure, read[p]);
+      // Not below nothing at the wall: where oxygen ends within a cell its profile is no parabola.
+      const double bent = std::min(network_->exchange().curvature[p] * now / settings.krogh_coefficient, 0.5 * read[p]);
+      result[p] = bent * piece.from_tissue / piece.to_tissue;
     }
     return result;
   };
@@ -176,9 +176,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
         balance[i] = own;
       }
       if (with_slopes) matrices_->assemble(pieces, node_slope, 0.0);
-      const std::vector<double> moved = matrices_->vessel_exchange().flow(cell_values, lumen);
       petsc(VecSet(residual.get(), 0.0));
-      matrices_->vessel_exchange().add_to_cells(moved, residual.get());
+      const std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
       supplied = 0;
       for (std::size_t i = 0; i < owned_pieces; ++i) {
         add(network_->piece_row(i), balance[i] - moved[i]);
@@ -259,7 +258,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     const auto step_to = [&](double part) {
       petsc(VecWAXPY(state.cells.get(), part, delta.get(), start.get()));
       const auto moved = [&](double value, double change) {
-        return std::clamp(value + part * change, 0.1 * value, std::max(scale, value));
+        return std::clamp(value + part * change, 0.1 * value, std::max(2 * scale, value));
       };
       for (std::size_t n = 0; n < node_delta.size(); ++n) {
         state.node_pressure[n] = moved(node_start[n], node_delta[n]);

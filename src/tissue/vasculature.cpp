@@ -317,7 +317,8 @@ int calibrate(MPI_Comm comm, const VesselPlan& plan, VasculatureKnobs& knobs, Sc
   return most;
 }
 
-std::vector<VasculatureFigure> figures(const VesselPlan& plan, const VesselSums& sums, const VasculatureDistances& far) {
+std::vector<VasculatureFigure> figures(const VesselPlan& plan, const VesselSums& sums,
+                                       const VasculatureDistances& far) {
   const VasculatureSettings& set = plan.settings();
   const std::array<double, 2> volume = plan.volumes(nullptr);
   std::vector<VasculatureFigure> list;

@@ -191,7 +191,7 @@ double VesselSums::median_radius(int tissue) const {
 }
 
 VasculatureDistances vessel_distances(MPI_Comm comm, const VesselPlan& plan, double length_density,
-                                 const std::vector<GrownVessel>& vessels, long total) {
+                                      const std::vector<GrownVessel>& vessels, long total) {
   VasculatureDistances result;
   if (total == 0 || !(length_density > 0)) return result;
   const VasculatureSettings& set = plan.settings();
