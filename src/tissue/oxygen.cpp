@@ -97,7 +97,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     net_delta = solver_.network_vector();
     const double spacing = std::cbrt(volume);
     for (std::size_t p = 0; p < owned_pieces; ++p) {
-      const double radius = flow_->radius()[p], length = cut->piece_length[p];
+      const double radius = flow_->lumen_radius(p), length = cut->piece_length[p];
       const double equivalent = 0.2 * spacing;
       const double grid_part = grid_resistance && equivalent > radius
                                    ? std::log(equivalent / radius) / (2 * std::numbers::pi * settings.krogh_coefficient)
