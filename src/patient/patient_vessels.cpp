@@ -44,7 +44,8 @@ void Patient::settle_compression(FluidSolver& solver) {
                                depth_of({0.5 * (a[0] + b[0]), 0.5 * (a[1] + b[1]), 0.5 * (a[2] + b[2])}));
   }
   // Radii at the pressure of the tissue, then that pressure at the radii: collapsed vessels no longer feed it.
-  constexpr int most = 30;
+  compressed_->new_load();
+  constexpr int most = 60;
   constexpr double settled_at = 2e-8;  // of the logarithm of a conductance
   bool settled = false;
   SettleReport report;
@@ -74,8 +75,8 @@ void Patient::settle_compression(FluidSolver& solver) {
                      std::to_string(compressed_->change()) + "); the last state is used");
   }
   if (report.flow_limiting > 0) {
-    notes_.push_back(std::to_string(report.flow_limiting) +
-                     " vessels would collapse and reopen without end: they stay open and limit the flow");
+    notes_.push_back("vessels that would collapse and reopen without end stay open and limit the flow: " +
+                     std::to_string(report.flow_limiting));
   }
 }
 
@@ -91,8 +92,10 @@ void Patient::settle_intermittency(FluidSolver& solver) {
     intermittent_.reset();
     return;
   }
+  const double full = blood_inflow();
   intermittent_->set_mean();
   solver.solve(fluid_tissue_, fluid_wall_, fluid_);
+  mean_over_full_ = blood_inflow() / full;
 }
 
 Walls Patient::oxygen_walls() const {
@@ -176,6 +179,12 @@ void Patient::solve_oxygen_snapshots(const Walls& walls, const std::vector<doubl
   oxygen_ = std::move(mean);
 }
 
+double Patient::blood_inflow() const {
+  double inflow = 0;
+  for (std::size_t n = 0; n < cut_.own_nodes; ++n) inflow += std::max(fluid_.blood.inflow[n], 0.0);
+  return sum_over(comm_, inflow);
+}
+
 double Patient::perfused_fraction() const {
   std::array<double, 2> sums{};  // length, perfused
   for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
@@ -202,6 +211,7 @@ void Patient::add_vessel_findings(nlohmann::json& o) const {
     o["perfused_fraction_open"] = perfused_open_;
   }
   if (!intermittent_) return;
+  o["blood_inflow_over_that_without_intermittency"] = mean_over_full_;
   o["feeding_regions"] = intermittent_->regions();
   if (!settings_.on.oxygen) return;
   const std::vector<double> viable = viable_density();

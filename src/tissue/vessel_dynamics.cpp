@@ -52,7 +52,8 @@ SettleReport CompressedVessels::settle(std::span<const double> fluid, std::span<
     std::copy(ends.begin(), ends.end(), pressure.begin());
   };
   const CompressedRadii before = radii_;
-  const SettleReport report = settle_radii(network_->comm, settings_, load, solve, radii_);
+  const SettleReport report =
+      settle_radii(network_->comm, settings_, load, solve, radii_, {.most_turns = 3, .turns = &turns_});
 
   double change = 0, flowing = 0;
   for (std::size_t s = 0; s < load.size(); ++s) {
@@ -111,15 +112,15 @@ void IntermittentNetwork::find_regions(const BloodFlow& steady) {
   all_regions_ = count_over(network_->comm, static_cast<long>(regions_.size()));
   if (all_regions_ == 0) return;
 
-  constexpr int passes = 2;
+  constexpr int passes = 2, trials = 8;
   BloodFlow blood = steady;
   for (int pass = 0; pass < passes; ++pass) {
     struct Met {
       double factor, flow;
     };
     std::vector<Met> high(regions_.size(), {0, 0}), low(regions_.size(), {2, 0});
-    for (int k = 0; k < snapshots_; ++k) {
-      const auto factor = snapshot_factors(settings_, regions_, share.segment.size(), 0, k, snapshots_);
+    for (int k = 0; k < trials; ++k) {
+      const auto factor = snapshot_factors(settings_, regions_, share.segment.size(), 0, k, trials);
       set(factor);
       flow_->flows_at(flow_->conductance(blood.viscous_haematocrit), blood);
       const std::vector<double> flow = flow_of_segments(blood);
@@ -146,11 +147,12 @@ void IntermittentNetwork::set_time(double time) {
 }
 
 void IntermittentNetwork::set_mean() {
+  constexpr int samples = 64;
   std::vector<double> factor(homes_->share().segment.size(), 1.0);
   for (const FeedingRegion& region : regions_) {
     double mean = 0;
-    for (int k = 0; k < snapshots_; ++k) {
-      mean += flux_ratio(settings_, region.rhythm, snapshot_time(region.rhythm, 0, k, snapshots_)) / snapshots_;
+    for (int k = 0; k < samples; ++k) {
+      mean += flux_ratio(settings_, region.rhythm, snapshot_time(region.rhythm, 0, k, samples)) / samples;
     }
     factor[at(region.segment)] = conductance_factor(mean, region.resistance_share);
   }

@@ -26,6 +26,8 @@ class CompressedVessels {
   CompressedVessels(const CutNetwork& network, const SegmentHomes& homes, FlowSolver& flow,
                     const CompressionSettings& settings, std::span<const double> maturity);
 
+  /// Begins with other stresses: forgets how often vessels have collapsed and reopened under the last ones.
+  void new_load() { turns_.clear(); }
   /// Settles the radii at the interstitial pressures and stresses of the own pieces [Pa], from the present ones, at the
   /// resistances of the haematocrits in `blood`. Pressures are those of flow without leaks.
   SettleReport settle(std::span<const double> fluid, std::span<const double> solid, const BloodFlow& blood);
@@ -45,6 +47,7 @@ class CompressedVessels {
   CompressionSettings settings_;
   std::vector<double> support_;  // of the segments at home [Pa]
   CompressedRadii radii_;
+  std::vector<int> turns_;  // collapses of the segments at home under the present load
   std::vector<char> collapsed_;
   long segments_ = 0;
   double change_ = 0;
@@ -59,13 +62,13 @@ class IntermittentNetwork {
                       const IntermittencySettings& settings, int snapshots);
 
   /// Finds the feeding regions of a steady flow at full conductance and calibrates their shares of the resistance by
-  /// two passes over the snapshots of a cycle, at the haematocrits and leaks of that flow.
+  /// two passes over eight snapshots of a cycle, at the haematocrits and leaks of that flow.
   void find_regions(const BloodFlow& steady);
   /// Conductances of one of the snapshots of a cycle from time 0 on, see `snapshot_time`.
   void set_snapshot(int snapshot);
   /// Conductances at a clock time [s].
   void set_time(double time);
-  /// Conductances at which each region has the mean of its flux over the snapshots.
+  /// Conductances at which each region has the mean of its flux over its first cycle.
   void set_mean();
   /// Full conductances.
   void set_steady() { flow_->set_conductance_factor({}); }
