@@ -110,6 +110,7 @@ class Patient {
   [[nodiscard]] Walls oxygen_walls() const;
   [[nodiscard]] std::vector<double> oxygen_use() const;
   [[nodiscard]] OxygenState copy_of_oxygen() const;
+  [[nodiscard]] BloodFlow blood_of_the_moment() const;
   void solve_oxygen_snapshots(const Walls& walls, const std::vector<double>& use);
   [[nodiscard]] double blood_inflow() const;
   [[nodiscard]] double perfused_fraction() const;
@@ -141,10 +142,9 @@ class Patient {
   std::unique_ptr<SegmentHomes> homes_;
   std::unique_ptr<CompressedVessels> compressed_;
   std::unique_ptr<IntermittentNetwork> intermittent_;
-  std::vector<double> open_wall_;  // conductance of the walls of the own pieces while they are open
-  double perfused_open_ = 0;       // perfused fraction with every vessel open
-  double mean_over_full_ = 1;      // inflow of blood over that without intermittency
-  std::vector<std::vector<double>> snapshot_haematocrit_;
+  std::vector<double> open_wall_;             // conductance of the walls of the own pieces while they are open
+  double perfused_open_ = 0;                  // perfused fraction with every vessel open
+  double mean_over_full_ = 1;                 // inflow of blood over that without intermittency
   std::array<std::vector<double>, 4> below_;  // share of the snapshots under each limit of oxygen, of each owned cell
   double survival_at_oxygen_ = 0;             // largest -ln of a survival when oxygen was solved last
 

@@ -83,7 +83,6 @@ void Patient::settle_compression(FluidSolver& solver) {
 void Patient::settle_intermittency(FluidSolver& solver) {
   intermittent_ =
       std::make_unique<IntermittentNetwork>(cut_, *homes_, *flow_, settings_.intermittency, settings_.oxygen_snapshots);
-  snapshot_haematocrit_.clear();
   intermittent_->find_regions(fluid_.blood);
   if (intermittent_->regions() == 0) {
     notes_.push_back(
@@ -126,11 +125,28 @@ OxygenState Patient::copy_of_oxygen() const {
   return copy;
 }
 
+BloodFlow Patient::blood_of_the_moment() const {
+  // Pressure and leak of the tissue follow slowly: they stay those of the mean flow. The haematocrit follows in a few
+  // damped steps, always as many: some moments have no steady state, and a search for one would hang on rounding.
+  constexpr int steps = 6;
+  BloodFlow blood = fluid_.blood;
+  for (int step = 0; step < steps; ++step) {
+    flow_->flows_at(flow_->conductance(blood.viscous_haematocrit), blood);
+    flow_->sweep(blood);
+    blood.change = flow_->weighted_change(blood, blood.viscous_haematocrit);
+    if (step + 1 == steps) break;
+    for (std::size_t p = 0; p < blood.haematocrit.size(); ++p)
+      blood.viscous_haematocrit[p] += 0.5 * (blood.haematocrit[p] - blood.viscous_haematocrit[p]);
+  }
+  flow_->balance(blood);
+  return blood;
+}
+
 Patient::Instant Patient::instant(double time) {
   Instant now{.blood = fluid_.blood, .oxygen = copy_of_oxygen()};
   if (intermittent_) {
     intermittent_->set_time(time);
-    flow_->solve(now.blood);
+    now.blood = blood_of_the_moment();
     intermittent_->set_mean();
   }
   if (settings_.on.oxygen) oxygen_solver_->solve(settings_.oxygen, oxygen_walls(), oxygen_use(), now.blood, now.oxygen);
@@ -141,7 +157,6 @@ void Patient::solve_oxygen_snapshots(const Walls& walls, const std::vector<doubl
   const int snapshots = intermittent_->snapshots();
   const double part = 1.0 / snapshots;
   const std::array<double, 4> limits{settings_.oxygen.hypoxia_threshold, 10 * mmhg, 5 * mmhg, 2.5 * mmhg};
-  snapshot_haematocrit_.resize(static_cast<std::size_t>(snapshots));
   for (auto& share : below_) share.assign(grid_.local_cells(), 0.0);
   OxygenState now = copy_of_oxygen(), mean;
   mean.cells = grid_.vector();
@@ -149,14 +164,8 @@ void Patient::solve_oxygen_snapshots(const Walls& walls, const std::vector<doubl
   mean.node_pressure.assign(cut_.nodes(), 0.0);
   mean.piece_pressure.assign(cut_.own_pieces, 0.0);
   for (int k = 0; k < snapshots; ++k) {
-    // The tissue's pressure and what leaks follow the flow slowly: they stay those of the mean flow.
-    BloodFlow blood = fluid_.blood;
-    auto& haematocrit = snapshot_haematocrit_[static_cast<std::size_t>(k)];
-    if (!haematocrit.empty()) blood.viscous_haematocrit = haematocrit;
     intermittent_->set_snapshot(k);
-    flow_->solve(blood);
-    haematocrit = blood.viscous_haematocrit;
-    oxygen_solver_->solve(settings_.oxygen, walls, use, blood, now);
+    oxygen_solver_->solve(settings_.oxygen, walls, use, blood_of_the_moment(), now);
     petsc(VecAXPY(mean.cells.get(), part, now.cells.get()));
     for (std::size_t n = 0; n < mean.node_pressure.size(); ++n) mean.node_pressure[n] += part * now.node_pressure[n];
     for (std::size_t p = 0; p < mean.piece_pressure.size(); ++p) mean.piece_pressure[p] += part * now.piece_pressure[p];
