@@ -160,6 +160,9 @@ TEST(VesselDynamics, DigestionOpensTheVesselsAgain) {
   const double inflow = number(*open, "blood_inflow_nl_per_min");
   EXPECT_NEAR(number(*p, "blood_inflow_nl_per_min"), inflow, 1e-8 * inflow);
   EXPECT_NEAR(number(*p, "oxygen_pressure_mean_mmHg"), number(*open, "oxygen_pressure_mean_mmHg"), 1e-6);
+  p->set_solid_stress({.tumour = 100 * mmhg, .host = 0, .rim_width = 1e-4});  // as if nothing had been
+  p->establish_baseline();
+  EXPECT_NEAR(number(*p, "collapsed_fraction"), most, 1e-12);
 }
 
 TEST(VesselDynamics, NoBloodAnywhereIsSaidAndNotComputed) {
