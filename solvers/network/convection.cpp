@@ -25,12 +25,14 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.leave = {std::max(-flow_first, 0.0), std::max(flow_second, 0.0)};
   piece.upstream = -1;
   piece.weight = 0;
-  const bool forward = flow_first > 0 && flow_second > 0;
-  const bool backward = flow_first < 0 && flow_second < 0;
+  // What rounding leaves at a dead end is no flow: it must not say from where the piece is fed.
+  const double rounding = 1e-9 * std::max(std::abs(flow_first), std::abs(flow_second));
+  const bool forward = flow_first > rounding && flow_second > -rounding;
+  const bool backward = flow_first < rounding && flow_second < -rounding;
   if (!forward && !backward) return;
   piece.upstream = forward ? 0 : 1;
   const double in = forward ? flow_first : -flow_second;
-  const double out = forward ? flow_second : -flow_first;
+  const double out = std::max(forward ? flow_second : -flow_first, 0.0);
   const double exchange = piece.to_cells();
   if (exchange <= 0) return;
   const double kappa = (exchange - (in - out)) / (0.5 * (in + out));

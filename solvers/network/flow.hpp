@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -87,6 +88,9 @@ class FlowSolver {
   void balance(BloodFlow& state) const;
   [[nodiscard]] const CutNetwork& network() const { return *network_; }
   [[nodiscard]] const std::vector<double>& radius() const { return radius_; }
+  /// Radius of a local piece for what its blood holds and passes on [m]: a closed vessel counts as a thread of 0.1 um,
+  /// whose still content settles with the tissue.
+  [[nodiscard]] double lumen_radius(std::size_t piece) const { return std::max(radius_[piece], 1e-7); }
   [[nodiscard]] const BloodLaws& laws() const { return laws_; }
   /// True for local nodes whose pressure is given: a pressure boundary, or one node of a part without any.
   [[nodiscard]] const std::vector<char>& fixed() const { return fixed_; }
@@ -94,6 +98,8 @@ class FlowSolver {
   [[nodiscard]] double given_flow(std::size_t node) const {
     return network_->boundary[node] == BoundaryKind::flow && !cut_off_[node] ? network_->boundary_value[node] : 0.0;
   }
+  /// True for local nodes that no open piece joins to a given pressure: their pressure means nothing, blood stands.
+  [[nodiscard]] const std::vector<char>& cut_off() const { return cut_off_; }
   /// Parts of the network that closed vessels cut off although blood is to flow through their boundary.
   [[nodiscard]] long cut_off_parts() const { return cut_off_parts_; }
   /// The solver for pressures, for its counts.

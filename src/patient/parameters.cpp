@@ -7,6 +7,7 @@
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
 #include "tissue/vasculature.hpp"
+#include "tissue/vessel_dynamics.hpp"
 #include "tissue/vessel_wall.hpp"
 
 namespace sanctuary {
@@ -28,6 +29,9 @@ const Catalogue& program_catalogue() {
     add(matrix_parameters());
     add({&anchor::filtration});
     add(vessel_wall_parameters());
+    add(intermittency_parameters());
+    add(compression_parameters());
+    add(solid_stress_parameters());
     add(oxygen_parameters());
     add(cycling_parameters());
     add(drug_parameters());

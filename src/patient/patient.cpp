@@ -243,7 +243,7 @@ void Patient::establish_baseline() {
     const Stopwatch watch(*this, "flow and pressure");
     FluidSolver solver(grid_, embedded_.get(), flow_.get());
     fluid_ = FluidState{};
-    solver.solve(fluid_tissue_, fluid_wall_, fluid_);
+    settle_flow(solver);
     if (embedded_) {
       double largest = 0, red_cells = 0;
       for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
@@ -293,21 +293,17 @@ void Patient::solve_oxygen() {
     return;
   }
   if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
-  Walls walls;
-  for (int wall = 0; wall < 6; ++wall) {
-    const auto w = static_cast<std::size_t>(wall);
-    walls.kind[w] = host_wall(wall) ? WallKind::fixed : WallKind::closed;
-    walls.value[w] = settings_.oxygen.host_pressure;
-  }
-  std::vector<double> use(grid_.local_cells());
   double killed = 0;
-  for (std::size_t c = 0; c < use.size(); ++c) {
-    const double alive = response_ ? response_->survival(c) : 1.0;
-    use[c] = tumour_[c] ? settings_.oxygen.use_tumour * alive : settings_.oxygen.use_host;
-    killed = std::max(killed, -std::log(std::max(alive, 1e-300)));
+  if (response_) {
+    for (std::size_t c = 0; c < tumour_.size(); ++c)
+      killed = std::max(killed, -std::log(std::max(response_->survival(c), 1e-300)));
   }
   survival_at_oxygen_ = max_over(comm_, killed);
-  oxygen_solver_->solve(settings_.oxygen, walls, use, fluid_.blood, oxygen_);
+  if (intermittent_) {
+    solve_oxygen_snapshots(oxygen_walls(), oxygen_use());
+    return;
+  }
+  oxygen_solver_->solve(settings_.oxygen, oxygen_walls(), oxygen_use(), fluid_.blood, oxygen_);
 }
 
 void Patient::set_up_drug() {
@@ -371,8 +367,9 @@ void Patient::set_up_drug() {
     std::vector<PieceCoefficients> pieces(embedded_->pieces());
     double surface_sum = 0, permeability_sum = 0, reflection_sum = 0;
     for (std::size_t p = 0; p < pieces.size(); ++p) {
-      const double radius = flow_->radius()[p], length = cut_.piece_length[p];
-      const double surface = 2 * std::numbers::pi * radius * length;
+      const double radius = flow_->lumen_radius(p), length = cut_.piece_length[p];
+      const double surface =  // a vessel that narrows flattens: its wall stays
+          2 * std::numbers::pi * (flow_->radius()[p] > 0 ? cut_.piece_radius(p) : radius) * length;
       const bool in_tumour = tumour_[embedded_->piece_cell()[p]] != 0;
       const WallTransport wall = wall_of(in_tumour ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0);
       const double permeability = wall.permeability * (in_tumour ? anchor_tumour_ : anchor_host_);
@@ -658,6 +655,10 @@ void Patient::with_output(
     return std::sqrt(sum) / micron;
   });
   add("oxygen_pressure", "mmHg", "partial pressure of oxygen", [&](std::size_t c) { return po2[c] / mmhg; });
+  if (!time_below_5().empty()) {
+    add("time_below_5", "1", "share of the time with oxygen under 5 mmHg",
+        [&](std::size_t c) { return time_below_5()[c]; });
+  }
   const std::vector<double> viable = viable_density();
   add("viable_density", "1/mm^3", "viable tumour cells", [&](std::size_t c) { return viable[c] * 1e-9; });
   add("cycling_share", "1", "share of viable tumour cells in cycle at the start",
@@ -691,7 +692,7 @@ void Patient::with_output(
   }
 
   std::vector<NetworkOutput> network;
-  std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug;
+  std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug, radius, collapsed;
   if (embedded_) {
     const BloodFlow& blood = fluid_.blood;
     node_pressure = cut_.graph_node_order().gather(blood.pressure);
@@ -705,6 +706,14 @@ void Patient::with_output(
                {"flow", "nl/min", false, flow},
                {"hematocrit", "1", false, haematocrit},
                {"pO2", "mmHg", false, piece_po2}};
+    if (compressed_) {
+      radius = cut_.by_segment(flow_->radius());
+      for (double& r : radius) r /= micron;
+      collapsed =
+          cut_.by_segment(std::vector<double>(compressed_->collapsed().begin(), compressed_->collapsed().end()));
+      network.push_back({"radius_in_use", "um", false, radius});
+      network.push_back({"collapsed", "1", false, collapsed});
+    }
     if (transport_) {
       drug = cut_.by_segment(embedded_->piece_values(transport_->network()));
       for (double& c : drug) c /= micromolar;
@@ -797,6 +806,7 @@ Patient::Findings Patient::findings() const {
     o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
     o["filtration_anchor_tumour"] = anchor_tumour_;
     o["filtration_anchor_host"] = anchor_host_;
+    add_vessel_findings(o);
   }
   double worst = 0;
   for (const BalanceEntry& e : balance()) {
@@ -938,6 +948,8 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
     point.arrays["series/" + name] = column.values;
     point.state["series_units"][name] = column.unit;
   }
+  for (std::size_t i = 0; intermittent_ && settings_.on.oxygen && i < below_.size(); ++i)
+    point.fields.push_back({"oxygen_below_" + std::to_string(i), below_[i]});
   if (!transport_) {
     use(point);
     return;

@@ -139,10 +139,16 @@ PatientSettings patient_settings(const Deck& deck) {
   s.matrix = matrix_settings(deck);
   s.anchor = deck.flag(anchor::filtration);
   s.wall = vessel_wall_settings(deck);
+  s.intermittency = intermittency_settings(deck, static_cast<std::uint64_t>(s.seed));
+  s.oxygen_snapshots = static_cast<int>(deck.integer(intermittency::snapshots));
+  s.compression = compression_settings(deck);
+  s.solid_stress = solid_stress_settings(deck);
   s.oxygen = oxygen_settings(deck);
   s.cycling = cycling_settings(deck);
 
   s.on.phase_separation = deck.flag(mechanisms::phase_separation);
+  s.on.intermittent_flow = deck.flag(intermittency::enabled);
+  s.on.vessel_compression = deck.flag(compression::enabled);
   s.on.filtration = deck.flag(mechanisms::filtration);
   s.on.lymphatics = deck.flag(mechanisms::lymphatics);
   s.on.convection = deck.flag(mechanisms::convection);

@@ -17,6 +17,7 @@
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
 #include "tissue/vasculature.hpp"
+#include "tissue/vessel_dynamics.hpp"
 #include "tissue/vessel_wall.hpp"
 
 namespace sanctuary {
@@ -29,6 +30,7 @@ struct Switches {
   bool phase_separation = true, filtration = true, lymphatics = true, convection = true, matrix_conductivity = true,
        hindered_diffusion = true, wall_size_selectivity = true, intravascular_depletion = true, oxygen = true,
        cellular_uptake = true, matrix_binding = true, quiescence = true, subgrid_exchange = true;
+  bool intermittent_flow = false, vessel_compression = false;
 };
 
 /// One patient as plain SI numbers: all that the deck says, read once.
@@ -57,6 +59,10 @@ struct PatientSettings {
   MatrixSettings matrix;
   bool anchor = true;
   VesselWallSettings wall;
+  IntermittencySettings intermittency;
+  int oxygen_snapshots = 8;  ///< phases of the cycle at which oxygen is solved where flow is intermittent
+  CompressionSettings compression;
+  SolidStress solid_stress;
   OxygenSettings oxygen;
   CyclingLaw cycling;
   std::vector<Drug> drugs;

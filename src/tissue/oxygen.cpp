@@ -97,9 +97,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     net_delta = solver_.network_vector();
     const ExchangeGeometry& geometry = network_->exchange();
     for (std::size_t p = 0; p < owned_pieces; ++p) {
-      const double radius = flow_->radius()[p], length = cut->piece_length[p];
+      const double radius = flow_->lumen_radius(p), length = cut->piece_length[p];
       PieceCoefficients& piece = pieces[p];
-      if (radius <= 0) continue;  // closed: nothing moves through it
       const double conductance = length / intravascular_resistance(2 * radius);
       piece.to_tissue = conductance + std::max(blood.leak[p], 0.0) * law.solubility;
       piece.from_tissue = conductance + std::max(-blood.leak[p], 0.0) * law.solubility;
@@ -115,20 +114,29 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     }
   }
   std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces);
+  std::vector<PieceCoefficients> bent(owned_pieces);
   double supplied = 0;
-  // Of each piece: what use takes off the profile between the values of its cells, as a difference in the lumen [Pa].
-  const auto bending = [&](Vec cell_values) {
-    std::vector<double> result(owned_pieces, 0.0);
+  // What use takes off the profile between the values of the cells of each piece, as a difference in the lumen [Pa],
+  // linearised: it goes with the mean of the cells, so a part of it belongs to what the tissue gives back.
+  const auto bend_profile = [&](Vec cell_values) {
     const std::vector<double> read = matrices_->read(cell_values);
     for (std::size_t p = 0; p < owned_pieces; ++p) {
-      const PieceCoefficients& piece = pieces[p];
-      if (piece.to_tissue <= 0 || read[p] <= 0) continue;
-      const double now = use_rate(use[network_->piece_cell()[p]], settings.half_pressure, read[p]);
-      // Not below nothing at the wall: where oxygen ends within a cell its profile is no parabola.
-      const double bent = std::min(network_->exchange().curvature[p] * now / settings.krogh_coefficient, 0.5 * read[p]);
-      result[p] = bent * piece.from_tissue / piece.to_tissue;
+      bent[p] = pieces[p];
+      bend[p] = 0;
+      if (pieces[p].to_tissue <= 0 || read[p] <= 0) continue;
+      const double m0 = use[network_->piece_cell()[p]];
+      const double curvature = network_->exchange().curvature[p] / settings.krogh_coefficient;
+      double off = curvature * use_rate(m0, settings.half_pressure, read[p]);
+      double slope = curvature * oxygen_use_slope(m0, settings.half_pressure, read[p]);
+      if (off > 0.5 * read[p]) {  // where oxygen ends within a cell its profile is no parabola
+        off = 0.5 * read[p];
+        slope = 0.5;
+      }
+      slope = std::min(slope, 0.5);
+      bend[p] = (off - slope * read[p]) * pieces[p].from_tissue / pieces[p].to_tissue;
+      bent[p].from_tissue *= 1 - slope;
+      bent[p].diffusivity *= 1 - slope;
     }
-    return result;
   };
 
   // Residuals at given values; with_slopes also refreshes the linearisation.
@@ -136,7 +144,6 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
                             bool with_slopes, bool with_weights) {
     if (network_) {
       petsc(VecSet(net_residual.get(), 0.0));
-      if (with_weights) bend = bending(cell_values);
       const auto add = [&](PetscInt row, double value) {
         petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
       };
@@ -171,11 +178,12 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
             piece.leave[e] = carried_slope(law, leave[i][e], out);
           }
         }
-        // Use bends the profile between the cells' values, which read too high by that: as much more in the lumen.
-        lumen[i] = mean + bend[i];
+        lumen[i] = mean;
         balance[i] = own;
       }
-      if (with_slopes) matrices_->assemble(pieces, node_slope, 0.0);
+      bend_profile(cell_values);
+      for (std::size_t i = 0; i < owned_pieces; ++i) lumen[i] += bend[i];
+      matrices_->assemble(bent, node_slope, 0.0);
       petsc(VecSet(residual.get(), 0.0));
       const std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
       supplied = 0;
@@ -213,7 +221,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   state.newton = state.linear = 0;
   bool converged = false;
   constexpr int most = 80;
-  constexpr int weighing = 12;  // afterwards weights of the lumen means and what use bends stand still
+  constexpr int weighing = 12;  // afterwards the weights of the lumen means stand still
   while (state.newton < most) {
     evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, true, state.newton < weighing);
     if (network_) {

@@ -64,6 +64,6 @@ struct VasculatureDistances {
 };
 /// Measured at up to 2,000 points and vessels. `vessels` are this rank's; the result is the same on all. Collective.
 [[nodiscard]] VasculatureDistances vessel_distances(MPI_Comm comm, const VesselPlan& plan, double length_density,
-                                               const std::vector<GrownVessel>& vessels, long total);
+                                                    const std::vector<GrownVessel>& vessels, long total);
 
 }  // namespace sanctuary

@@ -124,9 +124,8 @@ def blood_flow(folder, ranks):
 def side_by_side(folder):
     """The JSON of the program makes a table and a page of postprocess/."""
     for seed in (1, 2):
-        made = run(folder, "generate", "--set", f"network.generate.seed={seed}", "--set", "network.generate.segments=300",
-                   "--set", "grid.cells=25", "--set", "grid.spacing=20 um", "--set", "network.generate.core_radius=0 um",
-                   "-o", f"net{seed}.h5")
+        made = run(folder, "generate", "--set", f"network.generate.seed={seed}", "--set", "grid.cells=25", "--set",
+                   "grid.spacing=20 um", "-o", f"net{seed}.h5")
         expect(made.returncode == 0, made.stderr)
         told = run(folder, "info", f"net{seed}.h5", "--flow", "--format", "json", "--box", "500 um, 500 um, 500 um")
         expect(told.returncode == 0, told.stderr)

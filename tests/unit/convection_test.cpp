@@ -48,6 +48,22 @@ TEST(SetConvection, CarriesFromTheEndTheFlowComesFrom) {
   EXPECT_EQ(p.upstream, -1);
 }
 
+TEST(SetConvection, RoundingAtADeadEndDoesNotSayFromWhereAPieceIsFed) {
+  std::vector<double> weight;
+  for (const double rest : {0.0, 1e-15, -1e-15}) {
+    PieceCoefficients p;
+    p.to_tissue = 2;
+    set_convection(5, rest, p);
+    EXPECT_EQ(p.upstream, 0);
+    weight.push_back(p.weight);
+    set_convection(rest, -5, p);
+    EXPECT_EQ(p.upstream, 1);
+    weight.push_back(p.weight);
+  }
+  EXPECT_GT(weight[0], 0.1);
+  for (const double w : weight) EXPECT_NEAR(w, weight[0], 1e-12);
+}
+
 TEST(SetConvection, TakesNoMoreFromUpstreamThanEnters) {
   for (const double out : {0.01, 1.0, 2.0, 9.0}) {  // strong filtration to strong reabsorption
     for (const double to : {1e-3, 1.0, 50.0, 1e6}) {
