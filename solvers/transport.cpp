@@ -160,7 +160,7 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
     return;
   }
   coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
-  matrices_ = std::make_unique<NetworkMatrices>(*network, true);
+  matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::by_cell);
   for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
     petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));

@@ -42,21 +42,27 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
 
 namespace {
 
-ExchangeGeometry geometry_of(const EmbeddedNetwork& network, bool by_cell, std::vector<std::size_t>& part_of,
+ExchangeGeometry geometry_of(const EmbeddedNetwork& network, ExchangeForm form, std::vector<std::size_t>& part_of,
                              std::vector<double>& share) {
-  if (by_cell) return network.exchange_by_cell(part_of, share);
+  if (form == ExchangeForm::by_cell) return network.exchange_by_cell(part_of, share);
   part_of.resize(network.pieces());
   std::iota(part_of.begin(), part_of.end(), std::size_t{0});
   share.assign(network.pieces(), 1.0);
-  return network.exchange();
+  ExchangeGeometry geometry = network.exchange();
+  if (form == ExchangeForm::own_vessel) {
+    geometry.neighbour.clear();
+    geometry.member.clear();
+    std::fill(geometry.neighbour_offset.begin(), geometry.neighbour_offset.end(), std::size_t{0});
+  }
+  return geometry;
 }
 
 }  // namespace
 
-NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, bool by_cell)
+NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
     : embedded_(&network),
-      between_(!by_cell && !network.plain()),
-      exchange_(network.grid(), geometry_of(network, by_cell, part_of_, share_), network.local_unknowns(true)) {
+      between_(form != ExchangeForm::by_cell && !network.plain()),
+      exchange_(network.grid(), geometry_of(network, form, part_of_, share_), network.local_unknowns(true)) {
   const PetscInt unknowns = network.local_unknowns(true);
   petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 6, nullptr, 4,
                      nullptr, n_.out()));

@@ -41,13 +41,20 @@ void set_tissue(double diffusivity, double resistance, double flow, PieceCoeffic
 /// second end), after to_tissue and from_tissue are set.
 void set_convection(double flow_first, double flow_second, PieceCoefficients& piece);
 
+/// How pieces and cells exchange.
+enum class ExchangeForm {
+  all_vessels,  ///< as EmbeddedNetwork::exchange says
+  own_vessel,   ///< vessels close by do not see each other: where the solute is used up between them, their potentials
+                ///< do not add up
+  by_cell       ///< each cell by its own value (EmbeddedNetwork::exchange_by_cell): M-matrices, X is zero
+};
+
 /// The matrices of a solute on the network: N (network by network), B (cells by network), C (network by cells), X
 /// (between cells), with the exchange of the embedded network.
 class NetworkMatrices {
  public:
-  /// `by_cell`: each cell exchanges by its own value (EmbeddedNetwork::exchange_by_cell); the matrices are then
-  /// M-matrices and X is zero. Collective.
-  NetworkMatrices(const EmbeddedNetwork& network, bool by_cell);
+  /// Collective.
+  NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form);
   /// Assembles from the coefficients of the owned pieces; `storage_rate` multiplies the volumes (1 / (gamma dt), 0 when
   /// steady); `node_outflow`: per owned node, carried out of the box per value at the node [m^3/s]. Collective.
   void assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow, double storage_rate);

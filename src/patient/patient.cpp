@@ -94,6 +94,15 @@ void Patient::load_network() {
   }
   std::istringstream lines(gather(comm_, text));
   for (std::string line; std::getline(lines, line);) notes_.push_back(line);
+  const std::vector<long> without = parts_without_pressure(cut_);
+  on_root(comm_, [&] {
+    if (without.empty()) return;
+    throw InputError(name + ": " + std::to_string(without.size()) +
+                     (without.size() == 1 ? " connected part" : " connected parts") +
+                     " of the network without a boundary pressure (one at node " + std::to_string(without.front()) +
+                     "): nothing fixes the pressure in it; give it a boundary condition, or set network.repair = on, "
+                     "which drops parts without any");
+  });
   std::array<double, 3> range{-std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0};
   for (std::size_t n = 0; n < cut_.own_nodes; ++n) {
     if (cut_.boundary[n] == BoundaryKind::flow) range[2] = std::max(range[2], std::abs(cut_.boundary_value[n]));

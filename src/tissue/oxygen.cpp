@@ -37,7 +37,7 @@ OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, con
       flow_(flow),
       op_(grid),
       solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
-  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, true);
+  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::own_vessel);
 }
 
 void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,

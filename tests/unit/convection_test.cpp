@@ -108,7 +108,7 @@ class Matrices : public ::testing::Test {
     cut_ = cut_at_faces(*grid_, graph);
     embedded_ = std::make_unique<EmbeddedNetwork>(*grid_, cut_);
     ASSERT_GT(cut_.pieces(), 10u);
-    matrices_ = std::make_unique<NetworkMatrices>(*embedded_, true);
+    matrices_ = std::make_unique<NetworkMatrices>(*embedded_, ExchangeForm::by_cell);
     pieces_.resize(cut_.pieces());
     outflow_.assign(cut_.nodes(), 0.0);
     std::uniform_real_distribution<double> any(-1, 1), size(-3, 3);

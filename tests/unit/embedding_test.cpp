@@ -186,7 +186,7 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
       EXPECT_TRUE(in == 0 || (piece.enter[0] > 0 && piece.enter[1] > 0));
     }
   }
-  NetworkMatrices matrices(embedded, true);
+  NetworkMatrices matrices(embedded, ExchangeForm::by_cell);
   const std::vector<double> outflow(embedded.nodes(), 1e-14);
   matrices.assemble(pieces, outflow, 2.0);
   const auto rows = static_cast<PetscInt>(embedded.local_unknowns(true));
