@@ -48,13 +48,7 @@ ExchangeGeometry geometry_of(const EmbeddedNetwork& network, ExchangeForm form, 
   part_of.resize(network.pieces());
   std::iota(part_of.begin(), part_of.end(), std::size_t{0});
   share.assign(network.pieces(), 1.0);
-  ExchangeGeometry geometry = network.exchange();
-  if (form == ExchangeForm::own_vessel) {
-    geometry.neighbour.clear();
-    geometry.member.clear();
-    std::fill(geometry.neighbour_offset.begin(), geometry.neighbour_offset.end(), std::size_t{0});
-  }
-  return geometry;
+  return form == ExchangeForm::own_vessel ? network.exchange_of_own_vessels() : network.exchange();
 }
 
 }  // namespace

@@ -489,6 +489,14 @@ EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network, co
   plain_ = false;
 }
 
+ExchangeGeometry EmbeddedNetwork::exchange_of_own_vessels() const {
+  ExchangeGeometry alone = exchange_;
+  alone.neighbour.clear();
+  alone.member.clear();
+  std::fill(alone.neighbour_offset.begin(), alone.neighbour_offset.end(), std::size_t{0});
+  return alone;
+}
+
 ExchangeGeometry EmbeddedNetwork::exchange_by_cell(std::vector<std::size_t>& part_of,
                                                    std::vector<double>& share) const {
   ExchangeGeometry parts;

@@ -712,9 +712,11 @@ VesselExchange::VesselExchange(const Grid& grid, ExchangeGeometry geometry, Pets
   }
   finish(p.read.get());
 
-  const std::vector<PetscInt> two(g.owned(), 2);
-  p.mean = sparse(comm, own, network_unknowns, two, two);
-  p.loss = sparse(comm, own, network_unknowns, two, two);
+  // Two at a time; where the flow turns another node takes the place of one.
+  const std::vector<PetscInt> three(g.owned(), 3);
+  p.mean = sparse(comm, own, network_unknowns, three, three);
+  p.loss = sparse(comm, own, network_unknowns, three, three);
+  for (Mat m : {p.mean.get(), p.loss.get()}) petsc(MatSetOption(m, MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
 
   // Partners: what one piece of the two counts as coupled to itself.
   p.partners.resize(g.owned());

@@ -54,7 +54,8 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   const PetscInt nodes = network_->local_unknowns(false);
   petsc(MatCreateAIJ(grid.comm(), nodes, nodes, PETSC_DETERMINE, PETSC_DETERMINE, 5, nullptr, 3, nullptr, n_.out()));
   petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  exchange_ = std::make_unique<VesselExchange>(grid, network_->exchange(), nodes);
+  // The wall resists far more than the tissue between two vessels: each is taken alone.
+  exchange_ = std::make_unique<VesselExchange>(grid, network_->exchange_of_own_vessels(), nodes);
   rhs_network_ = solver_.network_vector();
 }
 
