@@ -177,7 +177,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   double part = grows ? 0.05 : 1.0;
   for (double& w : wall.conductance) w *= part;
   constexpr char most_turns = 4;
-  constexpr int patience = 60;
+  constexpr int patience = 40;
   double last_total = std::numeric_limits<double>::infinity();
   std::vector<char> carried(wall.conductance.size(), 0), turns(carried);
   while (!settled && state.outer_iterations < most) {
@@ -229,8 +229,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
           total += std::abs(leak[p]);
           if (given.conductance[p] <= 0) continue;
           const char carries = blood.plasma[p] > 1e-9 * std::abs(blood.flow[p]);
-          turns[p] = static_cast<char>(turns[p] +
-                                       (state.outer_iterations > 1 && carries != carried[p] && turns[p] < most_turns));
+          // Not while filtration grows in: a state that settles anyway must not hang on the way to it.
+          if (state.outer_iterations >= patience && carries != carried[p] && turns[p] < most_turns) ++turns[p];
           carried[p] = carries;
           // Blood that now passes, now does not, all but stands: its proteins are those of the tissue around it.
           if (!carries || turns[p] >= most_turns) {
