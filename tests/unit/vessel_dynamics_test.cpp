@@ -233,9 +233,8 @@ TEST(VesselDynamics, FlowOfTheMeanIsTheMeanOfTheFlows) {
 }
 
 TEST(VesselDynamics, EightSnapshotsAreEnough) {
-  const auto at = [](const char* snapshots, const char* noise, const char* stasis, const char* split) {
+  const auto at = [](const char* snapshots, const char* noise, const char* stasis) {
     return patient({intermittent("on"),
-                    {"blood.phase_separation", split},
                     {"vessels.intermittency.snapshots", snapshots},
                     {"vessels.intermittency.noise", noise},
                     {"vessels.intermittency.stasis_chance", stasis}});
@@ -243,14 +242,11 @@ TEST(VesselDynamics, EightSnapshotsAreEnough) {
   for (const bool regular : {true, false}) {
     const char* noise = regular ? "0" : "0.1";
     const char* stasis = regular ? "0" : "0.04";
-    // Red cells that divide with the flow are steady at each moment: nothing but the number of moments is left to see.
-    const char* split = regular ? "proportional" : "pries_2005";
-    const auto four = at("4", noise, stasis, split), eight = at("8", noise, stasis, split),
-               sixteen = at("16", noise, stasis, split);
+    const auto eight = at("8", noise, stasis), sixteen = at("16", noise, stasis);
     const double oxygen = number(*sixteen, "oxygen_pressure_mean_mmHg");
     EXPECT_GT(oxygen, 20);
-    const double coarse = std::abs(number(*four, "oxygen_pressure_mean_mmHg") - oxygen);
-    EXPECT_NEAR(number(*eight, "oxygen_pressure_mean_mmHg"), oxygen, regular ? 0.5 * coarse : 0.01);
+    // Regions keep their own time, so that n moments sample their meetings: the mean settles, not at a rate.
+    EXPECT_NEAR(number(*eight, "oxygen_pressure_mean_mmHg"), oxygen, 5e-4 * oxygen);
     for (const char* name : {"hypoxic_fraction_in_time", "hypoxic_fraction_5_in_time", "hypoxic_fraction_2_5_in_time"})
       EXPECT_NEAR(number(*eight, name), number(*sixteen, name), 0.002) << name;
     EXPECT_DOUBLE_EQ(number(*eight, "blood_inflow_nl_per_min"), number(*sixteen, "blood_inflow_nl_per_min"));
