@@ -160,7 +160,7 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
     return;
   }
   coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
-  matrices_ = std::make_unique<NetworkMatrices>(*network);
+  matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::by_cell);
   for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
     petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));
@@ -295,7 +295,11 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     if (!handed_back) {
       op_->apply(stage.cells, s.residual_.get());
       ++report.applied;
-      if (s.matrices_) petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+      if (s.matrices_) {
+        petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+        if (const Mat between = s.matrices_->between_cells())
+          petsc(MatMultAdd(between, stage.cells, s.residual_.get(), s.residual_.get()));
+      }
     }
     {
       const ReadAccess rhs(s.rhs_.get());
@@ -344,7 +348,8 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       const bool rebuild = attempt > 0 || s.built_revision_ != op_->revision() ||
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
       if (s.matrices_) {
-        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(), nullptr, rebuild);
+        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(),
+                        s.matrices_->between_cells(), rebuild);
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);

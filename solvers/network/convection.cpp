@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace sanctuary {
 
@@ -11,97 +12,132 @@ double upstream_weight(double kappa) {
   return 1 / kappa - 1 / std::expm1(kappa);
 }
 
+void set_tissue(double diffusivity, double resistance, double flow, PieceCoefficients& piece) {
+  constexpr double most = 30;
+  const double peclet = std::clamp(flow * resistance / diffusivity, -most, most);
+  piece.resistance = resistance;
+  piece.diffusivity = diffusivity * (std::abs(peclet) < 1e-8 ? 1 - 0.5 * peclet : peclet / std::expm1(peclet));
+  piece.from_tissue *= std::exp(-peclet);
+}
+
 void set_convection(double flow_first, double flow_second, PieceCoefficients& piece) {
   piece.enter = {std::max(flow_first, 0.0), std::max(-flow_second, 0.0)};
   piece.leave = {std::max(-flow_first, 0.0), std::max(flow_second, 0.0)};
   piece.upstream = -1;
   piece.weight = 0;
-  const bool forward = flow_first > 0 && flow_second > 0;
-  const bool backward = flow_first < 0 && flow_second < 0;
+  // What rounding leaves at a dead end is no flow: it must not say from where the piece is fed.
+  const double rounding = 1e-9 * std::max(std::abs(flow_first), std::abs(flow_second));
+  const bool forward = flow_first > rounding && flow_second > -rounding;
+  const bool backward = flow_first < rounding && flow_second < -rounding;
   if (!forward && !backward) return;
   piece.upstream = forward ? 0 : 1;
   const double in = forward ? flow_first : -flow_second;
-  const double out = forward ? flow_second : -flow_first;
-  if (piece.to_tissue <= 0) return;
-  const double kappa = (piece.to_tissue - (in - out)) / (0.5 * (in + out));
+  const double out = std::max(forward ? flow_second : -flow_first, 0.0);
+  const double exchange = piece.to_cells();
+  if (exchange <= 0) return;
+  const double kappa = (exchange - (in - out)) / (0.5 * (in + out));
   // The bound keeps what enters from upstream positive (an M-matrix) where filtration rivals the flow.
-  piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / piece.to_tissue));
+  piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
-NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network)
-    : embedded_(&network), cell_diagonal_(network.grid().local_cells(), 0.0) {
-  const MPI_Comm comm = network.grid().comm();
+namespace {
+
+ExchangeGeometry geometry_of(const EmbeddedNetwork& network, ExchangeForm form, std::vector<std::size_t>& part_of,
+                             std::vector<double>& share) {
+  if (form == ExchangeForm::by_cell) return network.exchange_by_cell(part_of, share);
+  part_of.resize(network.pieces());
+  std::iota(part_of.begin(), part_of.end(), std::size_t{0});
+  share.assign(network.pieces(), 1.0);
+  return form == ExchangeForm::own_vessel ? network.exchange_of_own_vessels() : network.exchange();
+}
+
+}  // namespace
+
+NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
+    : embedded_(&network),
+      between_(form != ExchangeForm::by_cell && !network.plain()),
+      exchange_(network.grid(), geometry_of(network, form, part_of_, share_), network.local_unknowns(true)) {
   const PetscInt unknowns = network.local_unknowns(true);
-  const auto cells = static_cast<PetscInt>(network.grid().local_cells());
   // Room for all entries: the matrix would move all it holds for each that has none.
-  const CutNetwork& cut = network.network();
-  std::vector<PetscInt> of_row(static_cast<std::size_t>(unknowns), 3), of_cell(network.grid().local_cells(), 0),
-      one(static_cast<std::size_t>(unknowns), 1);
+  std::vector<PetscInt> of_row(static_cast<std::size_t>(unknowns), 3);
   std::fill_n(of_row.begin(), network.nodes(), 1);
-  for (const auto& ends : cut.piece_nodes) {
+  for (const auto& ends : network.network().piece_nodes) {
     for (const long n : ends) {
       if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
     }
   }
-  for (const std::size_t cell : network.piece_cell()) of_cell[cell] += 3;
-  const auto create = [&](PetscInt rows, PetscInt columns, std::vector<PetscInt> entries, MatHandle& out) {
-    const std::vector<PetscInt> others = entries;
-    for (PetscInt& n : entries) n = std::min(n, columns);
-    petsc(MatCreateAIJ(comm, rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, 0, entries.data(), 0, others.data(),
-                       out.out()));
-    petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  };
-  create(unknowns, unknowns, of_row, n_);
-  create(cells, unknowns, of_cell, b_);
-  create(unknowns, cells, one, c_);
+  const std::vector<PetscInt> others = of_row;
+  for (PetscInt& n : of_row) n = std::min(n, unknowns);
+  petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 0, of_row.data(), 0,
+                     others.data(), n_.out()));
+  petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
 }
 
 void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow,
                                double storage_rate) {
   const auto& net = *embedded_;
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) petsc(MatZeroEntries(m));
-  std::fill(cell_diagonal_.begin(), cell_diagonal_.end(), 0.0);
-  const auto add = [](Mat m, PetscInt row, PetscInt column, double value) {
-    petsc(MatSetValue(m, row, column, value, ADD_VALUES));
+  petsc(MatZeroEntries(n_.get()));
+  std::vector<LumenLink> links;
+  walls_.clear();
+  links_.clear();
+  const auto add = [&](PetscInt row, PetscInt column, double value) {
+    petsc(MatSetValue(n_.get(), row, column, value, ADD_VALUES));
   };
   for (std::size_t i = 0; i < net.nodes(); ++i) {
     const PetscInt row = net.node_row(static_cast<long>(i), true);
-    add(n_.get(), row, row, node_outflow[i]);
+    add(row, row, node_outflow[i]);
   }
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const PieceCoefficients& piece = pieces[i];
     const PetscInt row = net.piece_row(i);
-    const PetscInt cell = net.grid().row(net.piece_cell()[i]);
-    double own = piece.volume * storage_rate + piece.to_tissue * (1 - piece.weight);
+    double own = piece.volume * storage_rate;
+    LumenLink link{.mean = {row, -1}, .mean_weight = {1 - piece.weight, 0}, .loss = {row, -1}, .loss_weight = {1, 0}};
     for (int end = 0; end < 2; ++end) {
       const auto e = static_cast<std::size_t>(end);
       const PetscInt node = net.node_row(net.network().piece_nodes[i][e], true);
       own += piece.leave[e] + piece.diffusion;
-      double from_node = piece.enter[e] + piece.diffusion;
-      add(n_.get(), node, node, piece.enter[e] + piece.diffusion);
-      add(n_.get(), node, row, -piece.leave[e] - piece.diffusion);
+      add(node, node, piece.enter[e] + piece.diffusion);
+      add(node, row, -piece.leave[e] - piece.diffusion);
+      add(row, node, -piece.enter[e] - piece.diffusion);
       if (piece.upstream == end) {
-        from_node -= piece.to_tissue * piece.weight;
-        add(b_.get(), cell, node, -piece.to_tissue * piece.weight);
+        link.mean[1] = node;
+        link.mean_weight[1] = piece.weight;
       }
-      add(n_.get(), row, node, -from_node);
     }
-    add(n_.get(), row, row, own);
-    add(b_.get(), cell, row, -piece.to_tissue * (1 - piece.weight));
-    add(c_.get(), row, cell, -piece.from_tissue);
-    cell_diagonal_[net.piece_cell()[i]] += piece.from_tissue;
+    add(row, row, own);
+    links.push_back(link);
   }
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) {
-    petsc(MatAssemblyBegin(m, MAT_FINAL_ASSEMBLY));
-    petsc(MatAssemblyEnd(m, MAT_FINAL_ASSEMBLY));
+  for (std::size_t i = 0; i < part_of_.size(); ++i) {
+    const PieceCoefficients& piece = pieces[part_of_[i]];
+    walls_.push_back({share_[i] * piece.to_tissue, share_[i] * piece.from_tissue, piece.diffusivity});
+    links_.push_back(links[part_of_[i]]);
   }
+  exchange_.set(walls_, links_);
+  exchange_.add_to_network(n_.get());
+  petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
+  petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
 }
 
 void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {
-  petsc(MatMult(b_.get(), network, out));
-  const ReadAccess c(cells);
-  const WriteAccess e(out);
-  for (std::size_t i = 0; i < cell_diagonal_.size(); ++i) e[i] = -e[i] - cell_diagonal_[i] * c[i];
+  petsc(VecSet(out, 0.0));
+  exchange_.add_to_cells(exchange_.flow(cells, network), out);
+}
+
+std::vector<double> NetworkMatrices::exchange_of_pieces(Vec cells, std::span<const double> lumen, Vec gained) const {
+  std::vector<double> of_rows(part_of_.size());
+  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[part_of_[i]];
+  const std::vector<double> moved = exchange_.flow(cells, of_rows);
+  exchange_.add_to_cells(moved, gained);
+  std::vector<double> result(embedded_->pieces(), 0.0);
+  for (std::size_t i = 0; i < moved.size(); ++i) result[part_of_[i]] += moved[i];
+  return result;
+}
+
+std::vector<double> NetworkMatrices::read(Vec cells) const {
+  const std::vector<double> of_rows = exchange_.read(cells);
+  std::vector<double> result(embedded_->pieces(), 0.0);
+  for (std::size_t i = 0; i < of_rows.size(); ++i) result[part_of_[i]] += share_[i] * of_rows[i];
+  return result;
 }
 
 }  // namespace sanctuary

@@ -403,6 +403,123 @@ EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network) : 
     const auto& cell = network.piece_cell[p];
     piece_cell_.push_back(grid.local(cell[0], cell[1], cell[2]));
   }
+  const std::size_t own = network.own_pieces;
+  exchange_.cell_offset.resize(own + 1);
+  std::iota(exchange_.cell_offset.begin(), exchange_.cell_offset.end(), std::size_t{0});
+  exchange_.cell.assign(network.piece_cell.begin(), network.piece_cell.begin() + static_cast<long>(own));
+  exchange_.weight.assign(own, 1.0);
+  exchange_.curvature.assign(own, 0.0);
+  exchange_.length.assign(network.piece_length.begin(), network.piece_length.begin() + static_cast<long>(own));
+  exchange_.own.assign(own, 0.0);
+  exchange_.neighbour_offset.assign(own + 1, 0);
+  for (std::size_t p = 0; p < own; ++p)
+    exchange_.number.push_back(static_cast<PetscInt>(network.first_piece + static_cast<long>(p)));
+}
+
+namespace {
+
+/// The own pieces as the tissue sees them, then those of other ranks within `halo` cells. Collective.
+std::vector<VesselPiece> pieces_near(const Grid& grid, const CutNetwork& network, long halo) {
+  constexpr std::size_t numbers = 8, integers = 4;
+  const auto ranks = static_cast<std::size_t>(size_of(grid.comm()));
+  const auto rank = static_cast<std::size_t>(rank_of(grid.comm()));
+  std::vector<VesselPiece> pieces;
+  std::vector<std::vector<double>> out(ranks);
+  std::vector<std::vector<long>> names(ranks);
+  const auto& cuts = grid.cuts();
+  for (std::size_t p = 0; p < network.own_pieces; ++p) {
+    const VesselGraph& graph = network.graph;
+    const std::size_t s = at(network.piece_segment[p]);
+    const auto &a = graph.position[at(graph.segment[s][0])], &b = graph.position[at(graph.segment[s][1])];
+    const VesselPiece piece{
+        .from = between(a, b, network.piece_span[p][0]),
+        .to = between(a, b, network.piece_span[p][1]),
+        .radius = graph.radius[s],
+        .length = network.piece_length[p],
+        .segment = graph.segment_id[s],
+        .segment_nodes = {graph.node_id[at(graph.segment[s][0])], graph.node_id[at(graph.segment[s][1])]},
+        .number = static_cast<PetscInt>(network.first_piece + static_cast<long>(p))};
+    pieces.push_back(piece);
+    if (ranks == 1) continue;
+    // Blocks that lie within the halo of the piece's cell, by the first cell of each.
+    std::array<std::vector<long>, 3> blocks;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const long low = network.piece_cell[p][axis] - halo, high = network.piece_cell[p][axis] + halo;
+      for (std::size_t i = 0; i + 1 < cuts[axis].size(); ++i) {
+        if (cuts[axis][i] <= high && cuts[axis][i + 1] > low) blocks[axis].push_back(cuts[axis][i]);
+      }
+    }
+    for (const long i : blocks[0]) {
+      for (const long j : blocks[1]) {
+        for (const long k : blocks[2]) {
+          const std::size_t to = at(grid.owner({i, j, k}));
+          if (to == rank) continue;
+          out[to].insert(out[to].end(), {piece.from[0], piece.from[1], piece.from[2], piece.to[0], piece.to[1],
+                                         piece.to[2], piece.radius, piece.length});
+          names[to].insert(names[to].end(), {piece.segment, piece.segment_nodes[0], piece.segment_nodes[1],
+                                             static_cast<long>(piece.number)});
+        }
+      }
+    }
+  }
+  out = exchange_lists(grid.comm(), out);
+  names = exchange_lists(grid.comm(), names);
+  for (std::size_t r = 0; r < ranks; ++r) {
+    for (std::size_t i = 0; r != rank && i < names[r].size() / integers; ++i) {
+      const double* x = out[r].data() + numbers * i;
+      const long* n = names[r].data() + integers * i;
+      pieces.push_back({.from = {x[0], x[1], x[2]},
+                        .to = {x[3], x[4], x[5]},
+                        .radius = x[6],
+                        .length = x[7],
+                        .segment = n[0],
+                        .segment_nodes = {n[1], n[2]},
+                        .number = static_cast<PetscInt>(n[3])});
+    }
+  }
+  return pieces;
+}
+
+}  // namespace
+
+EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network, const ExchangeSettings& settings)
+    : EmbeddedNetwork(grid, network) {
+  const std::vector<VesselPiece> pieces = pieces_near(grid, network, settings.halo());
+  together(grid.comm(), [&] { exchange_ = exchange_geometry(grid.spec(), pieces, network.own_pieces, settings); });
+  plain_ = false;
+}
+
+ExchangeGeometry EmbeddedNetwork::exchange_of_own_vessels() const {
+  ExchangeGeometry alone = exchange_;
+  alone.neighbour.clear();
+  alone.member.clear();
+  std::fill(alone.neighbour_offset.begin(), alone.neighbour_offset.end(), std::size_t{0});
+  return alone;
+}
+
+ExchangeGeometry EmbeddedNetwork::exchange_by_cell(std::vector<std::size_t>& part_of,
+                                                   std::vector<double>& share) const {
+  ExchangeGeometry parts;
+  part_of.clear();
+  share.clear();
+  parts.cell = exchange_.cell;
+  for (std::size_t p = 0; p < pieces(); ++p) {
+    for (std::size_t c = exchange_.cell_offset[p]; c < exchange_.cell_offset[p + 1]; ++c) {
+      part_of.push_back(p);
+      share.push_back(exchange_.weight[c]);
+      parts.length.push_back(exchange_.weight[c] * exchange_.length[p]);
+      parts.own.push_back(exchange_.own[p]);
+      parts.curvature.push_back(exchange_.curvature[p]);
+    }
+  }
+  const std::size_t count = part_of.size();
+  parts.weight.assign(count, 1.0);
+  parts.cell_offset.resize(count + 1);
+  std::iota(parts.cell_offset.begin(), parts.cell_offset.end(), std::size_t{0});
+  parts.neighbour_offset.assign(count + 1, 0);
+  const long first = count_before(grid_->comm(), static_cast<long>(count));
+  for (std::size_t i = 0; i < count; ++i) parts.number.push_back(static_cast<PetscInt>(first + static_cast<long>(i)));
+  return parts;
 }
 
 std::vector<double> EmbeddedNetwork::node_values(Vec values) const {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "solvers/grid.hpp"
+#include "solvers/network/exchange.hpp"
 #include "solvers/network/halo.hpp"
 #include "solvers/network/share.hpp"
 
@@ -65,17 +66,30 @@ struct CutNetwork {
 /// The whole network on rank 0, nodes and segments by rising id, from what the ranks see of it. Collective.
 [[nodiscard]] VesselGraph gathered_network(const CutNetwork& network);
 
-/// A CutNetwork on a grid: local cells and rows of PETSc's matrices. Unknowns are numbered rank after rank: on each
-/// rank its nodes in order, and (where pieces hold unknowns) its pieces. Borrows both.
+/// A CutNetwork on a grid: local cells, rows of PETSc's matrices, and which cells each piece exchanges with. Unknowns
+/// are numbered rank after rank: on each rank its nodes in order, and (where pieces hold unknowns) its pieces. Borrows
+/// both.
 class EmbeddedNetwork {
  public:
+  /// Each piece exchanges with the cell it lies in, as if the cell's value stood at its wall.
   EmbeddedNetwork(const Grid& grid, const CutNetwork& network);
+  /// Exchange corrected for the gradient at the wall that cells do not resolve (exchange.hpp). Collective.
+  EmbeddedNetwork(const Grid& grid, const CutNetwork& network, const ExchangeSettings& settings);
 
   [[nodiscard]] const Grid& grid() const { return *grid_; }
   [[nodiscard]] const CutNetwork& network() const { return *network_; }
   /// Number of nodes and pieces owned by this rank: the first of the network's.
   [[nodiscard]] std::size_t nodes() const { return network_->own_nodes; }
   [[nodiscard]] std::size_t pieces() const { return network_->own_pieces; }
+  [[nodiscard]] const ExchangeGeometry& exchange() const { return exchange_; }
+  /// The exchange as if each vessel were alone.
+  [[nodiscard]] ExchangeGeometry exchange_of_own_vessels() const;
+  /// The exchange with each cell of a piece apart, as a piece of its own (`part_of` gives whose): a cell then gives and
+  /// takes by its own value, no other one's, so that the matrices keep values positive; vessels close by do not see
+  /// each other. Collective.
+  [[nodiscard]] ExchangeGeometry exchange_by_cell(std::vector<std::size_t>& part_of, std::vector<double>& share) const;
+  /// True where cells stand for the wall: exchange adds nothing between cells.
+  [[nodiscard]] bool plain() const { return plain_; }
   /// Cell of each owned piece (local number).
   [[nodiscard]] const std::vector<std::size_t>& piece_cell() const { return piece_cell_; }
   /// Rows: nodes alone (pressure), or nodes and pieces (solutes). Nodes may be copies, pieces are owned.
@@ -100,6 +114,8 @@ class EmbeddedNetwork {
   std::vector<std::size_t> piece_cell_;
   std::vector<PetscInt> row_with_pieces_;
   PetscInt first_piece_row_ = 0;
+  ExchangeGeometry exchange_;
+  bool plain_ = true;
 };
 
 }  // namespace sanctuary

@@ -18,18 +18,24 @@ constexpr double slow = 1e-3;         // of the largest flow: below it, rounding
 constexpr double rounding = 1e-7;     // a change that stalls below it is the pressures' rounding, not a cycle
 constexpr double half = 0.5;          // a piece that filters off more of its blood than this lets no red cells through
 
-constexpr std::size_t depth = 8;  // iterations that Anderson's acceleration remembers
+constexpr std::size_t depth = 6;         // iterations that Anderson's acceleration remembers
+constexpr double near_end = 3e-4;        // change of the haematocrit under which it acts
+constexpr double exact = 1e-13;          // imbalance of the pressures at the end
+constexpr double pressure_share = 1e-4;  // imbalance over the change of the haematocrit before
+constexpr double coarsest = 1e-6;        // largest imbalance on the way
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
 /// Factors that best combine `columns` into `target` over all ranks: normal equations with a touch of regularisation.
-/// The first `own` entries count. Collective.
+/// The first `own` entries count, by their weights. Collective.
 std::vector<double> least_squares(MPI_Comm comm, std::size_t own, const std::deque<std::vector<double>>& columns,
-                                  const std::vector<double>& target) {
+                                  const std::vector<double>& target, const std::vector<double>& weight) {
   const std::size_t m = columns.size();
   if (m == 0) return {};
-  const auto product = [own](const std::vector<double>& x, const std::vector<double>& y) {
-    return std::inner_product(x.begin(), x.begin() + static_cast<long>(own), y.begin(), 0.0);
+  const auto product = [&](const std::vector<double>& x, const std::vector<double>& y) {
+    double sum = 0;
+    for (std::size_t i = 0; i < own; ++i) sum += weight[i] * x[i] * y[i];
+    return sum;
   };
   std::vector<double> a(m * m), b(m), sums;
   for (std::size_t i = 0; i < m; ++i) {
@@ -226,7 +232,7 @@ std::vector<double> FlowSolver::conductance(const std::vector<double>& haematocr
   return result;
 }
 
-void FlowSolver::flows_at(const std::vector<double>& conductance, BloodFlow& state) const {
+void FlowSolver::flows_at(const std::vector<double>& conductance, BloodFlow& state, double tolerance) const {
   const std::size_t nodes = network_->nodes(), own = network_->own_nodes;
   std::vector<double> given(own, 0.0);
   for (std::size_t n = 0; n < own; ++n) {
@@ -240,7 +246,7 @@ void FlowSolver::flows_at(const std::vector<double>& conductance, BloodFlow& sta
   }
   laplacian_->set(conductance, std::vector<double>(own, 0.0), fixed_);
   state.remainder.resize(nodes);
-  const SolveReport report = laplacian_->solve(given, state.pressure, state.remainder);
+  const SolveReport report = laplacian_->solve(given, state.pressure, state.remainder, tolerance);
   if (!report.converged) {
     throw NumericsError("blood flow: the pressures of the network were not found (residual " +
                         std::to_string(report.residual) + " of the largest flow; " + report.reason + ")");
@@ -296,7 +302,8 @@ std::vector<char> FlowSolver::passable(const BloodFlow& state, double least) con
       for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
         const std::size_t p = at(piece_[at(e)]);
         if (downstream(net, state, p) != n || std::abs(state.flow[p]) <= least) continue;
-        if (leaving(state, p) <= half * entering(state, p)) continue;
+        // Not through pieces that lose most of their blood, nor through those that fluid enters from both ends.
+        if (entering(state, p) <= 0 || leaving(state, p) <= half * entering(state, p)) continue;
         passes[p] = 1;
         reach(upstream(net, state, p));
         relay.put(p, {1.0});
@@ -309,7 +316,14 @@ std::vector<char> FlowSolver::passable(const BloodFlow& state, double least) con
   return passes;
 }
 
-void FlowSolver::enter_node(std::size_t n, const std::vector<char>& passes, BloodFlow& state) const {
+/// Lists of what leaves a node, kept for the next one.
+struct FlowSolver::Daughters {
+  std::vector<std::size_t> piece;
+  std::vector<double> flow, diameter, haematocrit;
+};
+
+void FlowSolver::enter_node(std::size_t n, const std::vector<char>& passes, Daughters& daughters,
+                            BloodFlow& state) const {
   const CutNetwork& net = *network_;
   double red_cells = 0, plasma = 0, protein = 0, feeding = 0, width = 0, from_outside = 0;
   if (state.inflow[n] > 0) {
@@ -317,7 +331,8 @@ void FlowSolver::enter_node(std::size_t n, const std::vector<char>& passes, Bloo
     red_cells = from_outside = state.inflow[n] * (std::isnan(stated) ? laws_.inlet_haematocrit : stated);
     plasma = protein = state.inflow[n] - red_cells;
   }
-  std::vector<std::size_t> out;
+  auto& [out, out_flow, out_diameter, out_haematocrit] = daughters;
+  out.clear();
   for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
     const std::size_t p = at(piece_[at(e)]);
     if (downstream(net, state, p) == n) {
@@ -335,13 +350,14 @@ void FlowSolver::enter_node(std::size_t n, const std::vector<char>& passes, Bloo
   if (out.empty()) return;
   state.red_inflow[n] = from_outside;
   double blood = state.inflow[n] < 0 ? -state.inflow[n] : 0.0;
-  std::vector<double> out_flow, out_diameter;
+  out_flow.clear();
+  out_diameter.clear();
   for (const std::size_t p : out) {
     out_flow.push_back(entering(state, p));
     out_diameter.push_back(2 * radius_[p]);
     blood += entering(state, p);
   }
-  std::vector<double> out_haematocrit(out.size(), red_cells / blood);
+  out_haematocrit.assign(out.size(), red_cells / blood);
   if (out.size() > 1 && state.inflow[n] >= 0 && red_cells > 0) {
     // Several vessels that feed one node count by their flow, so that nothing jumps where one of them comes to rest.
     width = feeding > 0 ? width / feeding : *std::max_element(out_diameter.begin(), out_diameter.end());
@@ -381,11 +397,12 @@ void FlowSolver::sweep(BloodFlow& state) const {
     if (n < net.own_nodes && --waits[n] == 0) queue.push_back(n);
   };
   Relay relay(net, 3);
+  Daughters daughters;
   do {
     while (!queue.empty()) {
       const std::size_t n = queue.back();
       queue.pop_back();
-      enter_node(n, passes, state);
+      enter_node(n, passes, daughters, state);
       for (long e = offset_[n]; e < offset_[n + 1]; ++e) {
         const std::size_t p = at(piece_[at(e)]);
         if (!passes[p] || upstream(net, state, p) != n) continue;
@@ -429,6 +446,16 @@ void FlowSolver::balance(BloodFlow& state) const {
   state.red_cell_imbalance = in[1] > 0 ? worst[1] / in[1] : worst[1];
 }
 
+std::vector<double> FlowSolver::slow_weights(const BloodFlow& state) const {
+  const double largest = largest_of(state.flow, network_->comm);
+  std::vector<double> weight(network_->own_pieces, 0.0);
+  for (std::size_t p = 0; p < weight.size() && largest > 0; ++p) {
+    const double share = std::min(1.0, std::abs(state.flow[p]) / (slow * largest));
+    weight[p] = share * share;
+  }
+  return weight;
+}
+
 double FlowSolver::weighted_change(const BloodFlow& state, const std::vector<double>& haematocrit) const {
   const double largest = largest_of(state.flow, network_->comm);
   double change = 0;
@@ -444,71 +471,81 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   if (state.leak.size() != pieces) state.leak.assign(pieces, 0.0);
   if (state.viscous_haematocrit.size() != pieces) state.viscous_haematocrit.assign(pieces, laws_.inlet_haematocrit);
   std::vector<double> used = state.viscous_haematocrit, best = used;
-  double least = 1e300;
-  int since_best = 0;
-  double step = 0.5;                                  // mixing of the plain iteration; falls where it runs in circles
+  std::vector<double> mixing(pieces, 0.5), limit(pieces, 1.0), residual(pieces), last_used, last_residual, weight;
   std::deque<std::vector<double>> values, residuals;  // differences of the last iterations
-  std::vector<double> last_used, last_residual;
-  state.converged = state.oscillating = false;
-  for (state.iterations = 1; state.iterations <= max_iterations; ++state.iterations) {
-    const std::vector<double> g = conductance(used);
-    flows_at(g, state);
+  double least = 1e300, imbalance = coarsest;
+  bool accelerated = false;
+  const auto iterate = [&](double pressure_tolerance) {
+    flows_at(conductance(used), state, pressure_tolerance);
     sweep(state);
     state.change = weighted_change(state, used);
-    if (state.change <= tolerance) {
-      state.converged = true;
-      best = used;
-      break;
+  };
+  const auto forget = [&] {
+    values.clear();
+    residuals.clear();
+    last_used.clear();
+  };
+  state.converged = state.oscillating = false;
+  for (state.iterations = 1; state.iterations <= max_iterations; ++state.iterations) {
+    iterate(imbalance);
+    if (state.change <= tolerance && imbalance > exact) {
+      imbalance = exact;
+      iterate(imbalance);
     }
-    std::vector<double> residual(pieces);
-    for (std::size_t p = 0; p < pieces; ++p) residual[p] = state.haematocrit[p] - used[p];
-    bool restart = false;
     if (state.change < least) {
-      if (state.change < 0.9 * least) since_best = 0;
       least = state.change;
       best = used;
-    } else if (state.change > 20 * least || ++since_best > 25) {
-      // Back to the best state with shorter, plain steps.
-      step = std::max(0.05, 0.5 * step);
-      since_best = 0;
-      restart = true;
     }
-    if (restart) {
-      values.clear();
-      residuals.clear();
-      last_used.clear();
-      used = best;
-      for (std::size_t p = 0; p < pieces; ++p) used[p] = std::clamp(used[p] + 0.3 * step * residual[p], 0.0, 0.95);
-      least *= 1.5;
-      continue;
+    if (state.change <= tolerance) {
+      state.converged = true;
+      break;
     }
+    imbalance = std::clamp(pressure_share * state.change, exact, std::min(imbalance * 10, coarsest));
+    for (std::size_t p = 0; p < pieces; ++p) residual[p] = state.haematocrit[p] - used[p];
+    if (accelerated ? state.change > 10 * near_end : state.change < near_end) {
+      accelerated = !accelerated;
+      forget();
+    }
+    constexpr double slowest = 0.01, fastest = 3.0, growth = 1.1;
+    constexpr double swings = 0.7, damping = 0.7, recovery = 1.02;
     if (!last_used.empty()) {
-      std::vector<double> dx(pieces), df(pieces);
       for (std::size_t p = 0; p < pieces; ++p) {
-        dx[p] = used[p] - last_used[p];
-        df[p] = residual[p] - last_residual[p];
+        const double dx = used[p] - last_used[p], f = residual[p], before = last_residual[p], df = f - before;
+        // A residual that swings without falling lowers what the factor may grow to again.
+        const bool swinging = f * before < 0 && std::abs(f) > swings * std::abs(before);
+        limit[p] = swinging ? std::max(slowest, limit[p] * damping) : std::min(fastest, limit[p] * recovery);
+        const double secant = dx * df < 0 ? -dx / df : mixing[p] * growth;
+        mixing[p] = std::clamp(0.5 * (mixing[p] + secant), slowest, limit[p]);
       }
-      values.push_back(std::move(dx));
-      residuals.push_back(std::move(df));
-      if (values.size() > depth) {
-        values.pop_front();
-        residuals.pop_front();
+      if (accelerated) {
+        for (std::size_t p = 0; p < pieces; ++p) {
+          last_used[p] = used[p] - last_used[p];
+          last_residual[p] = residual[p] - last_residual[p];
+        }
+        values.push_back(std::move(last_used));
+        residuals.push_back(std::move(last_residual));
+        if (values.size() > depth) {
+          values.pop_front();
+          residuals.pop_front();
+        }
       }
+    }
+    std::vector<double> mix;
+    if (!residuals.empty()) {
+      weight = slow_weights(state);
+      mix = least_squares(network_->comm, network_->own_pieces, residuals, residual, weight);
     }
     last_used = used;
     last_residual = residual;
-    const std::vector<double> mix = least_squares(network_->comm, network_->own_pieces, residuals, residual);
     for (std::size_t p = 0; p < pieces; ++p) {
-      double next = used[p] + step * residual[p];
-      for (std::size_t k = 0; k < mix.size(); ++k) next -= mix[k] * (values[k][p] + step * residuals[k][p]);
+      double next = used[p] + mixing[p] * residual[p];
+      for (std::size_t k = 0; k < mix.size(); ++k) next -= mix[k] * (values[k][p] + mixing[p] * residuals[k][p]);
       used[p] = std::clamp(next, 0.0, 0.95);
     }
   }
   if (!state.converged) {
-    const std::vector<double> g = conductance(best);
-    flows_at(g, state);
-    sweep(state);
-    state.change = weighted_change(state, best);
+    used = best;
+    iterate(exact);
     state.converged = state.change <= rounding;
   }
   state.oscillating = !state.converged;

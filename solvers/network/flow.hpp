@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -51,9 +52,12 @@ struct BloodFlow {
 };
 
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point with Anderson's acceleration (1965, J ACM 12:547). Each
-/// rank works on its part of the network; the sweep crosses from rank to rank in flow order, so that its result does
-/// not depend on how the network is dealt out. All functions but the queries are collective.
+/// pressure, viscosity from both, repeated to a fixed point. Each piece has its own mixing factor, the secant of its
+/// own residual: what swings back and forth (a vessel between two whose flow turns) is damped there and nowhere else.
+/// Near the fixed point Anderson's acceleration (1965, J ACM 12:547) adds the modes that run through many pieces.
+/// Pressures are found as well as the haematocrit is known; the last ones to rounding. Each rank works on its part of
+/// the network; the sweep crosses from rank to rank in flow order, so that its result does not depend on how the
+/// network is dealt out. All functions but the queries are collective.
 class FlowSolver {
  public:
   /// `radius` of each local piece [m]; 0: closed. Throws InputError when a connected part has flow boundaries but no
@@ -73,7 +77,8 @@ class FlowSolver {
   /// Poiseuille conductance of each local piece [m^3/(Pa s)]. Not collective.
   [[nodiscard]] std::vector<double> conductance(const std::vector<double>& haematocrit) const;
   /// Pressures (near those given, if any), flows and boundary inflow from leaks and conductances.
-  void flows_at(const std::vector<double>& conductance, BloodFlow& state) const;
+  /// `tolerance`: of the imbalances, see NetworkLaplacian::solve.
+  void flows_at(const std::vector<double>& conductance, BloodFlow& state, double tolerance = 1e-13) const;
   /// Red cells and haematocrits from flows and leaks.
   void sweep(BloodFlow& state) const;
   /// Largest change of a haematocrit against another one; where flow all but stands it counts by its share of 1e-3 of
@@ -83,6 +88,9 @@ class FlowSolver {
   void balance(BloodFlow& state) const;
   [[nodiscard]] const CutNetwork& network() const { return *network_; }
   [[nodiscard]] const std::vector<double>& radius() const { return radius_; }
+  /// Radius of a local piece for what its blood holds and passes on [m]: a closed vessel counts as a thread of 0.1 um,
+  /// whose still content settles with the tissue.
+  [[nodiscard]] double lumen_radius(std::size_t piece) const { return std::max(radius_[piece], 1e-7); }
   [[nodiscard]] const BloodLaws& laws() const { return laws_; }
   /// True for local nodes whose pressure is given: a pressure boundary, or one node of a part without any.
   [[nodiscard]] const std::vector<char>& fixed() const { return fixed_; }
@@ -90,6 +98,8 @@ class FlowSolver {
   [[nodiscard]] double given_flow(std::size_t node) const {
     return network_->boundary[node] == BoundaryKind::flow && !cut_off_[node] ? network_->boundary_value[node] : 0.0;
   }
+  /// True for local nodes that no open piece joins to a given pressure: their pressure means nothing, blood stands.
+  [[nodiscard]] const std::vector<char>& cut_off() const { return cut_off_; }
   /// Parts of the network that closed vessels cut off although blood is to flow through their boundary.
   [[nodiscard]] long cut_off_parts() const { return cut_off_parts_; }
   /// The solver for pressures, for its counts.
@@ -98,7 +108,10 @@ class FlowSolver {
  private:
   void find_parts(bool strict);
   [[nodiscard]] std::vector<char> passable(const BloodFlow& state, double least) const;
-  void enter_node(std::size_t node, const std::vector<char>& passes, BloodFlow& state) const;
+  /// Squares of the weights of weighted_change, of the own pieces.
+  [[nodiscard]] std::vector<double> slow_weights(const BloodFlow& state) const;
+  struct Daughters;
+  void enter_node(std::size_t node, const std::vector<char>& passes, Daughters& daughters, BloodFlow& state) const;
 
   const CutNetwork* network_;
   std::vector<double> radius_, factor_;

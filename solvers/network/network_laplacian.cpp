@@ -104,7 +104,7 @@ void NetworkLaplacian::find_pattern() {
     for (const long other : seen) edge_to[at(other)] = -1;
   }
   edges_ = edges.size();
-  local_ = GraphElimination(net.own_nodes, std::move(edges), std::move(stays), 2);
+  local_ = GraphElimination(net.own_nodes, std::move(edges), std::move(stays), largest_degree);
 
   kept_.clear();
   for (const int n : local_.left()) {
@@ -197,7 +197,7 @@ void NetworkLaplacian::create_solver() {
   const MPI_Comm comm = network_->comm;
   matrix_ = MatHandle{};
   ksp_ = KspHandle{};
-  fresh_iterations_ = -1;
+  fresh_rate_ = -1;
   rebuild_ = true;
   if (reduced_ == 0) return;
   direct_ = reduced_ <= direct_limit;
@@ -275,7 +275,7 @@ void NetworkLaplacian::assemble() {
   petsc(MatAssemblyBegin(matrix_.get(), MAT_FINAL_ASSEMBLY));
   petsc(MatAssemblyEnd(matrix_.get(), MAT_FINAL_ASSEMBLY));
   // Weights that changed little leave the preconditioner good enough.
-  rebuild_ = fresh_iterations_ < 0 || last_iterations_ > fresh_iterations_ + fresh_iterations_ / 3 + 2;
+  rebuild_ = fresh_rate_ < 0 || last_rate_ < 0.7 * fresh_rate_;
   petsc(KSPSetReusePreconditioner(ksp_.get(), rebuild_ ? PETSC_FALSE : PETSC_TRUE));
   petsc(KSPSetOperators(ksp_.get(), matrix_.get(), matrix_.get()));
 }
@@ -298,7 +298,7 @@ void NetworkLaplacian::solve_on_root(std::span<double> r) {
   for (std::size_t i = 0; i < kept_.size(); ++i) r[at(kept_[i])] = mine[i];
 }
 
-void NetworkLaplacian::solve_reduced(std::span<double> r, bool cycle, SolveReport& report) {
+void NetworkLaplacian::solve_reduced(std::span<double> r, bool cycle, double enough, SolveReport& report) {
   local_.forward(r);
   if (reduced_ > 0 && direct_) {
     solve_on_root(r);
@@ -313,15 +313,21 @@ void NetworkLaplacian::solve_reduced(std::span<double> r, bool cycle, SolveRepor
       petsc(KSPGetPC(ksp_.get(), &pc));
       petsc(PCApply(pc, reduced_rhs_.get(), reduced_x_.get()));
     } else {
+      double first = 0, last = 0;
+      petsc(VecNorm(reduced_rhs_.get(), NORM_2, &first));
+      petsc(KSPSetTolerances(ksp_.get(), PETSC_DEFAULT, enough / unit_, PETSC_DEFAULT, PETSC_DEFAULT));
       petsc(KSPSolve(ksp_.get(), reduced_rhs_.get(), reduced_x_.get()));
       KSPConvergedReason reason{};
       petsc(KSPGetConvergedReason(ksp_.get(), &reason));
       PetscInt iterations = 0;
       petsc(KSPGetIterationNumber(ksp_.get(), &iterations));
       report.iterations += static_cast<int>(iterations);
-      last_iterations_ = static_cast<int>(iterations);
-      if (rebuild_) fresh_iterations_ = last_iterations_;
-      rebuild_ = false;
+      petsc(KSPGetResidualNorm(ksp_.get(), &last));
+      if (iterations > 1 && last > 0) {
+        last_rate_ = std::log(first / last) / static_cast<double>(iterations);
+        if (rebuild_) fresh_rate_ = last_rate_;
+        rebuild_ = false;
+      }
       if (reason < 0) report.reason = KSPConvergedReasons[reason];
     }
     const ReadAccess x(reduced_x_.get());
@@ -386,7 +392,7 @@ SolveReport NetworkLaplacian::solve(std::span<const double> b, std::span<double>
       best_x.assign(x.begin(), x.end());
       best_remainder.assign(remainder.begin(), remainder.end());
     }
-    solve_reduced(work_, false, report);
+    solve_reduced(work_, false, 0.3 * tolerance * scale, report);
     const auto target = round < coarse ? x : remainder;
     for (std::size_t n = 0; n < network_->own_nodes; ++n) {
       if (!fixed_[n]) target[n] += work_[n];
@@ -410,7 +416,7 @@ void NetworkLaplacian::precondition(std::span<const double> r, std::span<double>
   for (std::size_t n = 0; n < network_->own_nodes; ++n) {
     if (fixed_[n]) z[n] = 0;
   }
-  solve_reduced(z, true, report);
+  solve_reduced(z, true, 0, report);
   for (std::size_t n = 0; n < network_->own_nodes; ++n) {
     if (fixed_[n]) z[n] = 0;
   }

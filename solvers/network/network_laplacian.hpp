@@ -10,11 +10,11 @@
 namespace sanctuary {
 
 /// sum_p w_p (x_i - x_j) + s_i x_i = b_i on the nodes of a network, the sum over the pieces at node i with weight w_p
-/// >= 0, s_i >= 0; values at fixed nodes are given. Nodes that at most two neighbours are left of (cuts, chains, blind
-/// ends) are eliminated exactly and without subtraction (as Grassmann, Taksar & Heyman 1985, Oper Res 33:1107), so that
-/// no contrast of weights costs digits; what is left is factorised on one rank where it is small and else solved by
-/// conjugate gradients on hypre's BoomerAMG. Residuals are formed from differences and the solution is refined with
-/// them until rounding. Options prefix: `<prefix>`.
+/// >= 0, s_i >= 0; values at fixed nodes are given. Nodes that few neighbours are left of (cuts, chains, blind ends,
+/// branchings) are eliminated exactly and without subtraction (as Grassmann, Taksar & Heyman 1985, Oper Res 33:1107),
+/// so that no contrast of weights costs digits; what is left is factorised on one rank where it is small and else
+/// solved by conjugate gradients on hypre's BoomerAMG. Residuals are formed from differences and the solution is
+/// refined with them until rounding. Options prefix: `<prefix>`.
 class NetworkLaplacian {
  public:
   /// Borrows the network.
@@ -44,13 +44,15 @@ class NetworkLaplacian {
 
   /// Reduced unknowns, and those of the dense part of their factors, up to which they are solved directly.
   long direct_limit = 8000, dense_limit = 600;
+  /// Neighbours up to which a node is eliminated.
+  int largest_degree = 6;
 
  private:
   void find_pattern();
   void gather_pattern();
   void create_solver();
   void assemble();
-  void solve_reduced(std::span<double> r, bool cycle, SolveReport& report);
+  void solve_reduced(std::span<double> r, bool cycle, double enough, SolveReport& report);
   void solve_on_root(std::span<double> r);
   [[nodiscard]] double largest_flow(std::span<const double> x, std::span<const double> remainder) const;
   /// Weight of an edge (>= 0) or piece (-1 - p) among the nodes left.
@@ -77,7 +79,7 @@ class NetworkLaplacian {
   GraphSolver root_;                         // on rank 0
   std::vector<std::vector<int>> root_edge_;  // on rank 0: of what each rank names; -1: repeated
   std::size_t root_edges_ = 0;
-  int fresh_iterations_ = -1, last_iterations_ = 0;
+  double fresh_rate_ = -1, last_rate_ = 0;  // of convergence per iteration: with a new preconditioner, and now
   bool rebuild_ = true;
   MatHandle matrix_;
   KspHandle ksp_;

@@ -67,4 +67,19 @@ std::vector<std::size_t> set_missing_levels(CutNetwork& network, double pressure
   return changed;
 }
 
+std::vector<long> parts_without_pressure(const CutNetwork& network) {
+  const NetworkParts parts(network, std::vector<char>(network.pieces(), 1));
+  std::vector<long> no_pressure(network.nodes());
+  for (std::size_t n = 0; n < network.nodes(); ++n)
+    no_pressure[n] = network.boundary[n] == BoundaryKind::pressure ? 0 : 1;
+  parts.lowest(no_pressure);
+  std::vector<std::vector<long>> found(static_cast<std::size_t>(size_of(network.comm)));
+  for (std::size_t n = 0; n < network.own_nodes; ++n) {
+    if (no_pressure[n] == 1 && parts.label()[n] == network.node_number[n]) found[0].push_back(network.node_key[n][1]);
+  }
+  std::vector<long> all;
+  for (const auto& list : exchange_lists(network.comm, found)) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
 }  // namespace sanctuary

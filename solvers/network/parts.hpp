@@ -26,4 +26,7 @@ class NetworkParts {
 /// flow. Returns the own nodes that did. Collective.
 std::vector<std::size_t> set_missing_levels(CutNetwork& network, double pressure);
 
+/// Ids of nodes, one in each connected part without a boundary pressure, on rank 0. Collective.
+[[nodiscard]] std::vector<long> parts_without_pressure(const CutNetwork& network);
+
 }  // namespace sanctuary

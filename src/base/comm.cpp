@@ -148,4 +148,15 @@ std::vector<std::vector<long>> exchange_lists(MPI_Comm comm, const std::vector<s
   return exchanged(comm, MPI_LONG, to);
 }
 
+std::string gather(MPI_Comm comm, const std::string& text) {
+  const int ranks = size_of(comm);
+  const int mine = static_cast<int>(text.size());
+  std::vector<int> length(static_cast<std::size_t>(ranks)), offset(length.size(), 0);
+  MPI_Gather(&mine, 1, MPI_INT, length.data(), 1, MPI_INT, 0, comm);
+  for (std::size_t r = 1; r < length.size(); ++r) offset[r] = offset[r - 1] + length[r - 1];
+  std::string all(rank_of(comm) == 0 ? static_cast<std::size_t>(offset.back() + length.back()) : 0, ' ');
+  MPI_Gatherv(text.data(), mine, MPI_CHAR, all.data(), length.data(), offset.data(), MPI_CHAR, 0, comm);
+  return all;
+}
+
 }  // namespace sanctuary

@@ -21,6 +21,8 @@ void on_root(MPI_Comm comm, const std::function<void()>& work);
 
 /// Copies text from rank 0 to all ranks. Collective on `comm`.
 [[nodiscard]] std::string broadcast(MPI_Comm comm, std::string text);
+/// Texts of all ranks, one after the other, on rank 0; nothing elsewhere. Collective on `comm`.
+[[nodiscard]] std::string gather(MPI_Comm comm, const std::string& text);
 /// Copies doubles or integers from rank 0 to all ranks. Collective on `comm`.
 void broadcast(MPI_Comm comm, std::vector<double>& values);
 void broadcast(MPI_Comm comm, std::vector<long>& values);

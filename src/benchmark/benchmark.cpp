@@ -30,7 +30,7 @@ std::string petsc_version() {
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all{elliptic_benchmark(), transport_benchmark(), reaction_benchmark(),
                                           coupled_benchmark(),  kinetics_benchmark(),  halo_benchmark(),
-                                          stream_benchmark(),   scaling_benchmark()};
+                                          stream_benchmark(),   scaling_benchmark(),   network_benchmark()};
   return all;
 }
 

@@ -49,5 +49,6 @@ struct Benchmark {
 [[nodiscard]] Benchmark halo_benchmark();
 [[nodiscard]] Benchmark coupled_benchmark();
 [[nodiscard]] Benchmark scaling_benchmark();
+[[nodiscard]] Benchmark network_benchmark();
 
 }  // namespace sanctuary

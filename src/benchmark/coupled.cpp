@@ -139,7 +139,7 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
   }
   std::vector<double> outflow(cut.own_nodes, 0.0);
   for (std::size_t n = 0; n < outflow.size(); ++n) outflow[n] = solute.carrier * std::max(-fluid.blood.inflow[n], 0.0);
-  NetworkMatrices matrices(network);
+  NetworkMatrices matrices(network, ExchangeForm::by_cell);
   matrices.assemble(pieces, outflow, solute.rate);
   CellOperator op(grid);
   op.reset(Walls::all(WallKind::closed));

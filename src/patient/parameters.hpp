@@ -59,12 +59,13 @@ inline constexpr Parameter origin{.key = "grid.origin",
 }  // namespace grid
 
 namespace network {
-inline constexpr Parameter source{.key = "network.source",
-                                  .kind = Kind::choice,
-                                  .text = "generate",
-                                  .choices = "generate|file|none",
-                                  .meaning = "Where the vessels come from",
-                                  .source = "choice"};
+inline constexpr Parameter source{
+    .key = "network.source",
+    .kind = Kind::choice,
+    .text = "generate",
+    .choices = "generate|lattice|file|none",
+    .meaning = "Where the vessels come from: grown (generate), plain test network (lattice), file, none",
+    .source = "choice"};
 inline constexpr Parameter file{.key = "network.file",
                                 .kind = Kind::path,
                                 .meaning = "Vessel network to read (network.source = file)",
@@ -231,6 +232,8 @@ SANCTUARY_SWITCH(oxygen, "M22: oxygen is solved; off: 60 mmHg everywhere");
 SANCTUARY_SWITCH(cellular_uptake, "Cells take drug up; off: the effect site is the interstitial fluid");
 SANCTUARY_SWITCH(matrix_binding, "M10: drug binds to fixed sites; off: none");
 SANCTUARY_SWITCH(quiescence, "M25: hypoxic cells leave the cycle; off: cycling share as at 60 mmHg");
+SANCTUARY_SWITCH(subgrid_exchange,
+                 "M15: exchange corrected for the wall gradient that cells do not resolve; off: none");
 #undef SANCTUARY_SWITCH
 }  // namespace mechanisms
 

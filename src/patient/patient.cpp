@@ -5,9 +5,11 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <sstream>
 
 #include "base/comm.hpp"
 #include "outcomes/exposure.hpp"
+#include "solvers/network/parts.hpp"
 #include "therapy/host_interstitium.hpp"
 #include "tissue/blood.hpp"
 
@@ -46,7 +48,10 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
   const Stopwatch watch(*this, "network set-up");
   load_network();
   if (settings_.network_source != "none") {
-    embedded_ = std::make_unique<EmbeddedNetwork>(grid_, cut_);
+    ExchangeSettings exchange;
+    for (int wall = 0; wall < 6; ++wall) exchange.mirror[static_cast<std::size_t>(wall)] = host_wall(wall) ? -1 : 1;
+    embedded_ = settings_.on.subgrid_exchange ? std::make_unique<EmbeddedNetwork>(grid_, cut_, exchange)
+                                              : std::make_unique<EmbeddedNetwork>(grid_, cut_);
     flow_ = std::make_unique<FlowSolver>(cut_, cut_.piece_radii(),
                                          blood_laws(settings_.rheology, settings_.split, settings_.inlet_haematocrit));
   }
@@ -56,76 +61,97 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
 Patient::~Patient() = default;
 
 void Patient::load_network() {
-  if (settings_.network_source == "none") return;
-  VesselGraph graph;  // whole on rank 0, which mends it, and then dealt out
+  const std::string& source = settings_.network_source;
+  if (source == "none") return;
+  const std::string name = source == "file" ? settings_.network_file.string() : "generated network";
+  const bool mended = source == "file" && (settings_.network_repair || settings_.boundary_estimate);
+  VesselGraph share;
+  if (source == "generate") {
+    share = grow_vasculature(comm_, settings_.vasculature,
+                             [this](const std::array<double, 3>& point) { return grid_.owner(grid_.cell_of(point)); });
+  } else if (source == "lattice") {
+    on_root(comm_, [&] { share = generate_network(settings_.generator); });
+  } else if (mended) {  // rank 0 sees the whole of it
+    on_root(comm_, [&] { share = mended_network(); });
+  } else {
+    share = read_network_share(comm_, settings_.network_file, settings_.network_options, &notes_);
+  }
+  Box box;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    box.origin[axis] = settings_.grid.origin[axis];
+    box.size[axis] = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
+  }
+  if (count_over(comm_, share.segments()) == 0) throw InputError(name + ": the network has no segments");
+  const Box extent = bounding_box(comm_, share);
+  together(comm_, [&] { check_geometry(name, share, box, extent); });
+  cut_ = cut_at_faces(grid_, share);
+  // Each connected part needs one node that fixes the level of pressure.
+  const std::vector<std::size_t> levels = set_missing_levels(cut_, settings_.network_reference_pressure);
+  std::string text;
+  for (const std::size_t n : levels) {
+    text += "a part of the network has boundary flows alone: its largest outlet, node " +
+            std::to_string(cut_.node_key[n][1]) + ", takes network.reference_pressure in place of its flow\n";
+  }
+  std::istringstream lines(gather(comm_, text));
+  for (std::string line; std::getline(lines, line);) notes_.push_back(line);
+  const std::vector<long> without = parts_without_pressure(cut_);
   on_root(comm_, [&] {
-    graph = settings_.network_source == "generate"
-                ? generate_network(settings_.generator)
-                : read_network(settings_.network_file, settings_.network_options, &notes_);
-    const std::string name = settings_.network_source == "file" ? settings_.network_file.string() : "generated network";
-    if (settings_.network_repair) {
-      auto [mended, changes] = repair(graph);
-      if (changes.changed()) notes_.push_back("network repaired: " + changes.text());
-      graph = std::move(mended);
-    }
-    // Each connected part needs one node that fixes the level of pressure.
-    const std::vector<long> part = connected_pieces(graph);
-    std::map<long, long> outlet;  // of each part: its largest outlet, or -1 where a pressure is given
-    for (long n = 0; n < graph.nodes(); ++n) {
-      const BoundaryKind kind = graph.boundary[at(n)];
-      if (kind == BoundaryKind::none) continue;
-      auto [it, fresh] = outlet.try_emplace(part[at(n)], kind == BoundaryKind::pressure ? -1 : n);
-      if (kind == BoundaryKind::pressure) it->second = -1;
-      if (!fresh && it->second >= 0 && graph.boundary_value[at(n)] < graph.boundary_value[at(it->second)])
-        it->second = n;
-    }
-    for (const auto& [index, node] : outlet) {
-      if (node < 0) continue;
-      const std::string flow = std::to_string(-graph.boundary_value[at(node)] * nl_per_min);
-      graph.boundary[at(node)] = BoundaryKind::pressure;
-      graph.boundary_value[at(node)] = settings_.network_reference_pressure;
-      notes_.push_back("part " + std::to_string(index + 1) +
-                       " of the network has boundary flows alone: its largest outlet, node " +
-                       std::to_string(graph.node_id[at(node)]) + " (" + flow +
-                       " nl/min in the file), takes network.reference_pressure in place of its flow");
-    }
-    Box box;
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      box.origin[axis] = settings_.grid.origin[axis];
-      box.size[axis] = static_cast<double>(settings_.grid.cells[axis]) * settings_.grid.spacing[axis];
-    }
-    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, driven = 0;
-    for (std::size_t n = 0; n < graph.boundary.size(); ++n) {
-      if (graph.boundary[n] == BoundaryKind::flow) driven = std::max(driven, std::abs(graph.boundary_value[n]));
-      if (graph.boundary[n] != BoundaryKind::pressure) continue;
-      lowest = std::min(lowest, graph.boundary_value[n]);
-      highest = std::max(highest, graph.boundary_value[n]);
-    }
-    if (!(highest > lowest) && driven == 0) {
-      throw InputError(name + ": no blood can flow: " +
-                       (highest == lowest ? "all boundary nodes have the same pressure"
-                                          : "no node has a boundary pressure or flow") +
-                       "; give inlets a higher pressure than outlets");
-    }
-    const Diagnosis found = diagnose(graph, box);
-    if (graph.segments() == 0) throw InputError(name + ": the network has no segments");
-    if (!found.outside_nodes.empty()) {
-      const Box extent = bounding_box(graph);
-      std::string text = name + ": " + std::to_string(found.outside_nodes.size()) +
-                         " nodes lie outside the grid (first: node " +
-                         std::to_string(graph.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) +
-                " to " + std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
-      }
-      throw InputError(text + "; set grid.origin, grid.cells and grid.spacing so that the box holds it");
-    }
-    if (!found.usable()) {
-      throw InputError(name + ": the network cannot be used as it is:\n" + report(found, graph) +
-                       "\nSet network.repair = on, or repair the file with `sanctuary network import --repair`");
-    }
+    if (without.empty()) return;
+    throw InputError(name + ": " + std::to_string(without.size()) +
+                     (without.size() == 1 ? " connected part" : " connected parts") +
+                     " of the network without a boundary pressure (one at node " + std::to_string(without.front()) +
+                     "): nothing fixes the pressure in it; give it a boundary condition, or set network.repair = on, "
+                     "which drops parts without any");
   });
-  cut_ = cut_at_faces(grid_, graph);
+  std::array<double, 3> range{-std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0};
+  for (std::size_t n = 0; n < cut_.own_nodes; ++n) {
+    if (cut_.boundary[n] == BoundaryKind::flow) range[2] = std::max(range[2], std::abs(cut_.boundary_value[n]));
+    if (cut_.boundary[n] != BoundaryKind::pressure) continue;
+    range[0] = std::max(range[0], cut_.boundary_value[n]);
+    range[1] = std::max(range[1], -cut_.boundary_value[n]);
+  }
+  MPI_Allreduce(MPI_IN_PLACE, range.data(), 3, MPI_DOUBLE, MPI_MAX, comm_);
+  if (!(range[0] > -range[1]) && range[2] == 0) {
+    throw InputError(name + ": no blood can flow: " +
+                     (range[0] == -range[1] ? "all boundary nodes have the same pressure"
+                                            : "no node has a boundary pressure or flow") +
+                     "; give inlets a higher pressure than outlets");
+  }
+}
+
+VesselGraph Patient::mended_network() {
+  VesselGraph graph = read_network(settings_.network_file, settings_.network_options, &notes_);
+  if (settings_.network_repair) {
+    auto [mended, changes] = repair(graph);
+    if (changes.changed()) notes_.push_back("network repaired: " + changes.text());
+    graph = std::move(mended);
+  }
+  if (settings_.boundary_estimate) {
+    const BoundaryEstimate found = estimate_boundaries(
+        graph, open_ends(graph, bounding_box(graph), settings_.boundary_estimate_margin), *settings_.boundary_estimate);
+    notes_.push_back("boundary pressures estimated: " + found.text());
+    graph = found.graph;
+  }
+  return graph;
+}
+
+void Patient::check_geometry(const std::string& name, const VesselGraph& share, const Box& box, const Box& extent) {
+  Diagnosis found = diagnose(share, box);
+  if (!found.outside_nodes.empty()) {
+    std::string text = name + ": nodes lie outside the grid (one is node " +
+                       std::to_string(share.node_id[at(found.outside_nodes.front())]) + "). The network reaches";
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      text += std::string(axis ? "," : "") + " " + "xyz"[axis] + " " + std::to_string(extent.origin[axis] / micron) +
+              " to " + std::to_string((extent.origin[axis] + extent.size[axis]) / micron) + " um";
+    }
+    throw InputError(text + "; set grid.origin, grid.cells and grid.spacing so that the box holds it");
+  }
+  // What concerns whole parts is not seen from a share.
+  found.pieces_without_pressure.clear();
+  if (!found.usable()) {
+    throw InputError(name + ": the network cannot be used as it is:\n" + report(found, share) +
+                     "\nSet network.repair = on, or repair the file with `sanctuary network import --repair`");
+  }
 }
 
 bool Patient::host_wall(int wall) const {
@@ -226,7 +252,7 @@ void Patient::establish_baseline() {
     const Stopwatch watch(*this, "flow and pressure");
     FluidSolver solver(grid_, embedded_.get(), flow_.get());
     fluid_ = FluidState{};
-    solver.solve(fluid_tissue_, fluid_wall_, fluid_);
+    settle_flow(solver);
     if (embedded_) {
       double largest = 0, red_cells = 0;
       for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
@@ -276,21 +302,17 @@ void Patient::solve_oxygen() {
     return;
   }
   if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
-  Walls walls;
-  for (int wall = 0; wall < 6; ++wall) {
-    const auto w = static_cast<std::size_t>(wall);
-    walls.kind[w] = host_wall(wall) ? WallKind::fixed : WallKind::closed;
-    walls.value[w] = settings_.oxygen.host_pressure;
-  }
-  std::vector<double> use(grid_.local_cells());
   double killed = 0;
-  for (std::size_t c = 0; c < use.size(); ++c) {
-    const double alive = response_ ? response_->survival(c) : 1.0;
-    use[c] = tumour_[c] ? settings_.oxygen.use_tumour * alive : settings_.oxygen.use_host;
-    killed = std::max(killed, -std::log(std::max(alive, 1e-300)));
+  if (response_) {
+    for (std::size_t c = 0; c < tumour_.size(); ++c)
+      killed = std::max(killed, -std::log(std::max(response_->survival(c), 1e-300)));
   }
   survival_at_oxygen_ = max_over(comm_, killed);
-  oxygen_solver_->solve(settings_.oxygen, walls, use, fluid_.blood, oxygen_);
+  if (intermittent_) {
+    solve_oxygen_snapshots(oxygen_walls(), oxygen_use());
+    return;
+  }
+  oxygen_solver_->solve(settings_.oxygen, oxygen_walls(), oxygen_use(), fluid_.blood, oxygen_);
 }
 
 void Patient::set_up_drug() {
@@ -354,8 +376,9 @@ void Patient::set_up_drug() {
     std::vector<PieceCoefficients> pieces(embedded_->pieces());
     double surface_sum = 0, permeability_sum = 0, reflection_sum = 0;
     for (std::size_t p = 0; p < pieces.size(); ++p) {
-      const double radius = flow_->radius()[p], length = cut_.piece_length[p];
-      const double surface = 2 * std::numbers::pi * radius * length;
+      const double radius = flow_->lumen_radius(p), length = cut_.piece_length[p];
+      const double surface =  // a vessel that narrows flattens: its wall stays
+          2 * std::numbers::pi * (flow_->radius()[p] > 0 ? cut_.piece_radius(p) : radius) * length;
       const bool in_tumour = tumour_[embedded_->piece_cell()[p]] != 0;
       const WallTransport wall = wall_of(in_tumour ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0);
       const double permeability = wall.permeability * (in_tumour ? anchor_tumour_ : anchor_host_);
@@ -363,6 +386,8 @@ void Patient::set_up_drug() {
       PieceCoefficients& piece = pieces[p];
       piece.to_tissue = flux.vessel * surface * drug.unbound_fraction;
       piece.from_tissue = flux.tissue * surface;
+      set_tissue(coefficient[embedded_->piece_cell()[p]], embedded_->exchange().resistance(p),
+                 settings_.on.convection ? drug.retardation * blood.leak[p] : 0.0, piece);
       const double cells_flow = (1 - k) * blood.red_cells[p];
       const auto carrier = [&](double q) {
         return dilution * std::copysign(std::max(std::abs(q) - cells_flow, least_plasma * std::abs(q)), q);
@@ -639,6 +664,10 @@ void Patient::with_output(
     return std::sqrt(sum) / micron;
   });
   add("oxygen_pressure", "mmHg", "partial pressure of oxygen", [&](std::size_t c) { return po2[c] / mmhg; });
+  if (!time_below_5().empty()) {
+    add("time_below_5", "1", "share of the time with oxygen under 5 mmHg",
+        [&](std::size_t c) { return time_below_5()[c]; });
+  }
   const std::vector<double> viable = viable_density();
   add("viable_density", "1/mm^3", "viable tumour cells", [&](std::size_t c) { return viable[c] * 1e-9; });
   add("cycling_share", "1", "share of viable tumour cells in cycle at the start",
@@ -672,7 +701,7 @@ void Patient::with_output(
   }
 
   std::vector<NetworkOutput> network;
-  std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug;
+  std::vector<double> node_pressure, flow, haematocrit, piece_po2, drug, radius, collapsed;
   if (embedded_) {
     const BloodFlow& blood = fluid_.blood;
     node_pressure = cut_.graph_node_order().gather(blood.pressure);
@@ -686,6 +715,14 @@ void Patient::with_output(
                {"flow", "nl/min", false, flow},
                {"hematocrit", "1", false, haematocrit},
                {"pO2", "mmHg", false, piece_po2}};
+    if (compressed_) {
+      radius = cut_.by_segment(flow_->radius());
+      for (double& r : radius) r /= micron;
+      collapsed =
+          cut_.by_segment(std::vector<double>(compressed_->collapsed().begin(), compressed_->collapsed().end()));
+      network.push_back({"radius_in_use", "um", false, radius});
+      network.push_back({"collapsed", "1", false, collapsed});
+    }
     if (transport_) {
       drug = cut_.by_segment(embedded_->piece_values(transport_->network()));
       for (double& c : drug) c /= micromolar;
@@ -778,6 +815,7 @@ Patient::Findings Patient::findings() const {
     o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
     o["filtration_anchor_tumour"] = anchor_tumour_;
     o["filtration_anchor_host"] = anchor_host_;
+    add_vessel_findings(o);
   }
   double worst = 0;
   for (const BalanceEntry& e : balance()) {
@@ -919,6 +957,8 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
     point.arrays["series/" + name] = column.values;
     point.state["series_units"][name] = column.unit;
   }
+  for (std::size_t i = 0; intermittent_ && settings_.on.oxygen && i < below_.size(); ++i)
+    point.fields.push_back({"oxygen_below_" + std::to_string(i), below_[i]});
   if (!transport_) {
     use(point);
     return;

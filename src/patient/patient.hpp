@@ -82,13 +82,41 @@ class Patient {
   [[nodiscard]] TransportSolver* transport() { return transport_.get(); }
   [[nodiscard]] const EmbeddedNetwork* network() const { return embedded_.get(); }
 
+  /// Takes another solid stress, as after digestion of the matrix; `establish_baseline` then settles the vessels anew
+  /// from their present radii: what has collapsed opens later than it closed. Only before the treatment begins.
+  void set_solid_stress(const SolidStress& stress) { settings_.solid_stress = stress; }
+  /// Blood flow and steady oxygen of one instant.
+  struct Instant {
+    BloodFlow blood;
+    OxygenState oxygen;
+  };
+  /// The flow that intermittency gives at a clock time [s] and the oxygen that is steady on it, at the present use; the
+  /// state of the patient stays as it is. Without intermittent flow that of any time. Collective.
+  [[nodiscard]] Instant instant(double time);
+  /// Share of the snapshots in which oxygen lies under 5 mmHg in each own cell; empty without intermittent flow.
+  [[nodiscard]] const std::vector<double>& time_below_5() const { return below_[2]; }
+  [[nodiscard]] const IntermittentNetwork* intermittency() const { return intermittent_.get(); }
+
  private:
   [[nodiscard]] bool tumour_at(const std::array<long, 3>& cell) const;
   [[nodiscard]] double depth_of(const std::array<double, 3>& point) const;
   [[nodiscard]] bool host_wall(int wall) const;
   void load_network();
+  [[nodiscard]] VesselGraph mended_network();
+  static void check_geometry(const std::string& name, const VesselGraph& share, const Box& box, const Box& extent);
   void set_up_tissue();
   void solve_oxygen();
+  void settle_flow(FluidSolver& solver);
+  void settle_compression(FluidSolver& solver);
+  void settle_intermittency(FluidSolver& solver);
+  [[nodiscard]] Walls oxygen_walls() const;
+  [[nodiscard]] std::vector<double> oxygen_use() const;
+  [[nodiscard]] OxygenState copy_of_oxygen() const;
+  [[nodiscard]] BloodFlow blood_of_the_moment() const;
+  void solve_oxygen_snapshots(const Walls& walls, const std::vector<double>& use);
+  [[nodiscard]] double blood_inflow() const;
+  [[nodiscard]] double perfused_fraction() const;
+  void add_vessel_findings(nlohmann::json& outcome) const;
   void set_up_drug();
   void record_series(double dt);
   [[nodiscard]] double next_stop() const;
@@ -113,7 +141,14 @@ class Patient {
   FluidState fluid_;
   std::unique_ptr<OxygenSolver> oxygen_solver_;
   OxygenState oxygen_;
-  double survival_at_oxygen_ = 0;  // largest -ln of a survival when oxygen was solved last
+  std::unique_ptr<SegmentHomes> homes_;
+  std::unique_ptr<CompressedVessels> compressed_;
+  std::unique_ptr<IntermittentNetwork> intermittent_;
+  std::vector<double> open_wall_;             // conductance of the walls of the own pieces while they are open
+  double perfused_open_ = 0;                  // perfused fraction with every vessel open
+  double mean_over_full_ = 1;                 // inflow of blood over that without intermittency
+  std::array<std::vector<double>, 4> below_;  // share of the snapshots under each limit of oxygen, of each owned cell
+  double survival_at_oxygen_ = 0;             // largest -ln of a survival when oxygen was solved last
 
   std::unique_ptr<PlasmaKinetics> plasma_;
   std::unique_ptr<CellOperator> drug_op_;

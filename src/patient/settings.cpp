@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "patient/parameters.hpp"
 #include "tissue/blood.hpp"
+#include "tissue/boundary_settings.hpp"
 
 namespace sanctuary {
 namespace {
@@ -23,6 +24,20 @@ int wall_number(const std::string& face) {
 }
 
 }  // namespace
+
+TumourRegion tumour_region(const Deck& deck, const Box& box) {
+  TumourRegion region;
+  const std::string kind = deck.text(patient::kind);
+  region.shape = kind == "nodule"   ? TumourRegion::Shape::sphere
+                 : kind == "margin" ? TumourRegion::Shape::slab
+                                    : TumourRegion::Shape::whole;
+  for (std::size_t axis = 0; axis < 3; ++axis) region.centre[axis] = box.origin[axis] + 0.5 * box.size[axis];
+  if (deck.given(tumour::centre)) region.centre = triple(deck, tumour::centre);
+  region.radius = deck.number(tumour::radius);
+  region.host_face = wall_number(deck.text(host::face));
+  region.host_depth = deck.number(host::depth);
+  return region;
+}
 
 PatientSettings patient_settings(const Deck& deck) {
   PatientSettings s;
@@ -64,6 +79,14 @@ PatientSettings patient_settings(const Deck& deck) {
     throw InputError(deck.where(network::file) + ": network.file is only read with network.source = file");
   }
   s.network_repair = deck.flag(network::repair);
+  if (deck.flag(network::estimate_boundaries)) {
+    if (s.network_source != "file") {
+      throw InputError(deck.where(network::estimate_boundaries) +
+                       ": boundary pressures are estimated for network.source = file alone; leave it out");
+    }
+    s.boundary_estimate = boundary_estimate_settings(deck);
+    s.boundary_estimate_margin = deck.number(network::estimate_margin);
+  }
   s.network_reference_pressure = deck.number(network::reference_pressure);
   Box box;
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -96,6 +119,10 @@ PatientSettings patient_settings(const Deck& deck) {
       }
     }
   }
+  s.vasculature = vasculature_settings(deck, box);
+  if (s.vasculature.preset != "healthy") {
+    s.vasculature.region = tumour_region(deck, box);
+  }
   if (s.kind == PieceKind::margin) {
     const auto axis = static_cast<std::size_t>(s.host_wall / 2);
     if (s.host_depth >= box.size[axis]) {
@@ -112,10 +139,16 @@ PatientSettings patient_settings(const Deck& deck) {
   s.matrix = matrix_settings(deck);
   s.anchor = deck.flag(anchor::filtration);
   s.wall = vessel_wall_settings(deck);
+  s.intermittency = intermittency_settings(deck, static_cast<std::uint64_t>(s.seed));
+  s.oxygen_snapshots = static_cast<int>(deck.integer(intermittency::snapshots));
+  s.compression = compression_settings(deck);
+  s.solid_stress = solid_stress_settings(deck);
   s.oxygen = oxygen_settings(deck);
   s.cycling = cycling_settings(deck);
 
   s.on.phase_separation = deck.flag(mechanisms::phase_separation);
+  s.on.intermittent_flow = deck.flag(intermittency::enabled);
+  s.on.vessel_compression = deck.flag(compression::enabled);
   s.on.filtration = deck.flag(mechanisms::filtration);
   s.on.lymphatics = deck.flag(mechanisms::lymphatics);
   s.on.convection = deck.flag(mechanisms::convection);
@@ -127,6 +160,7 @@ PatientSettings patient_settings(const Deck& deck) {
   s.on.cellular_uptake = deck.flag(mechanisms::cellular_uptake);
   s.on.matrix_binding = deck.flag(mechanisms::matrix_binding);
   s.on.quiescence = deck.flag(mechanisms::quiescence);
+  s.on.subgrid_exchange = deck.flag(mechanisms::subgrid_exchange);
   if (!s.on.phase_separation) s.split.form = SplitForm::proportional;
 
   s.drugs = drugs(deck);

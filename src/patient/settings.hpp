@@ -1,12 +1,14 @@
 #pragma once
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/deck.hpp"
 #include "io/network_formats.hpp"
 #include "solvers/grid.hpp"
+#include "solvers/network/boundary_estimate.hpp"
 #include "solvers/network/phase_separation.hpp"
 #include "solvers/network/rheology.hpp"
 #include "therapy/drug.hpp"
@@ -14,6 +16,8 @@
 #include "tissue/matrix.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen_formulas.hpp"
+#include "tissue/vasculature.hpp"
+#include "tissue/vessel_dynamics.hpp"
 #include "tissue/vessel_wall.hpp"
 
 namespace sanctuary {
@@ -25,7 +29,8 @@ enum class PieceKind { nodule, margin, interior };
 struct Switches {
   bool phase_separation = true, filtration = true, lymphatics = true, convection = true, matrix_conductivity = true,
        hindered_diffusion = true, wall_size_selectivity = true, intravascular_depletion = true, oxygen = true,
-       cellular_uptake = true, matrix_binding = true, quiescence = true;
+       cellular_uptake = true, matrix_binding = true, quiescence = true, subgrid_exchange = true;
+  bool intermittent_flow = false, vessel_compression = false;
 };
 
 /// One patient as plain SI numbers: all that the deck says, read once.
@@ -38,8 +43,11 @@ struct PatientSettings {
   std::filesystem::path network_file;
   ReadOptions network_options;
   bool network_repair = false;
-  double network_reference_pressure = 0;  ///< [Pa]
-  GeneratorSettings generator;
+  std::optional<BoundaryEstimateSettings> boundary_estimate;  ///< none: boundary nodes stay as the file has them
+  double boundary_estimate_margin = 0;                        ///< [m]
+  double network_reference_pressure = 0;                      ///< [Pa]
+  GeneratorSettings generator;                                ///< network.source = lattice
+  VasculatureSettings vasculature;                            ///< network.source = generate
   Rheology rheology;
   SplitLaw split;
   double inlet_haematocrit = 0.45;
@@ -51,6 +59,10 @@ struct PatientSettings {
   MatrixSettings matrix;
   bool anchor = true;
   VesselWallSettings wall;
+  IntermittencySettings intermittency;
+  int oxygen_snapshots = 8;  ///< phases of the cycle at which oxygen is solved where flow is intermittent
+  CompressionSettings compression;
+  SolidStress solid_stress;
   OxygenSettings oxygen;
   CyclingLaw cycling;
   std::vector<Drug> drugs;
@@ -64,6 +76,9 @@ struct PatientSettings {
   double rim_width = 0, perfusion_velocity = 0, viable_mask = 0, smallest_region = 0;
   int histogram_bins = 0;
 };
+
+/// Where the deck puts the tumour: a nodule, what lies beneath the host of a margin, or all of an interior piece.
+[[nodiscard]] TumourRegion tumour_region(const Deck& deck, const Box& box);
 
 /// Reads the settings and checks what concerns several keys at once. Throws InputError with file, line and remedy.
 [[nodiscard]] PatientSettings patient_settings(const Deck& deck);

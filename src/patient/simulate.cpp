@@ -122,6 +122,7 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
       point.deck_hash = text_hash(values);
       resumed = read_latest_checkpoint(comm, options.directory, patient.layout(), patient.box(), point);
       kept.arrays = std::move(point.arrays);
+      kept.root_arrays = std::move(point.root_arrays);
       kept.state = std::move(point.state);
     });
     if (resumed) {

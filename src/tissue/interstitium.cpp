@@ -53,26 +53,20 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   rhs_cells_ = grid.vector();
   if (!network_) return;
   const PetscInt nodes = network_->local_unknowns(false);
-  const auto cells = static_cast<PetscInt>(grid.local_cells());
   // Room for all entries: the matrix would move all it holds for each that has none.
-  const CutNetwork& cut = network_->network();
-  std::vector<PetscInt> of_node(network_->nodes(), 1), of_cell(grid.local_cells(), 0);
-  for (const auto& ends : cut.piece_nodes) {
+  std::vector<PetscInt> of_node(network_->nodes(), 1);
+  for (const auto& ends : network_->network().piece_nodes) {
     for (const long n : ends) {
       if (at(n) < of_node.size()) ++of_node[at(n)];
     }
   }
-  for (const std::size_t cell : network_->piece_cell()) of_cell[cell] += 2;
-  const auto create = [&](PetscInt rows, PetscInt columns, std::vector<PetscInt> entries, MatHandle& out) {
-    const std::vector<PetscInt> others = entries;
-    for (PetscInt& n : entries) n = std::min(n, columns);
-    petsc(MatCreateAIJ(grid.comm(), rows, columns, PETSC_DETERMINE, PETSC_DETERMINE, 0, entries.data(), 0,
-                       others.data(), out.out()));
-    petsc(MatSetOption(out.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  };
-  create(nodes, nodes, of_node, n_);
-  create(cells, nodes, of_cell, b_);
-  create(nodes, cells, of_node, c_);
+  const std::vector<PetscInt> others = of_node;
+  for (PetscInt& n : of_node) n = std::min(n, nodes);
+  petsc(MatCreateAIJ(grid.comm(), nodes, nodes, PETSC_DETERMINE, PETSC_DETERMINE, 0, of_node.data(), 0, others.data(),
+                     n_.out()));
+  petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  // The wall resists far more than the tissue between two vessels: each is taken alone.
+  exchange_ = std::make_unique<VesselExchange>(grid, network_->exchange_of_own_vessels(), nodes);
   rhs_network_ = solver_.network_vector();
 }
 
@@ -98,49 +92,63 @@ void FluidSolver::assemble(const FluidTissue& tissue, const FluidWall& wall, con
   if (!network_) return;
 
   const CutNetwork& cut = network_->network();
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) petsc(MatZeroEntries(m));
+  petsc(MatZeroEntries(n_.get()));
   petsc(VecSet(rhs_network_.get(), 0.0));
-  const auto add = [](Mat m, PetscInt row, PetscInt column, double value) {
-    petsc(MatSetValue(m, row, column, value, ADD_VALUES));
+  const auto add = [&](PetscInt row, PetscInt column, double value) {
+    petsc(MatSetValue(n_.get(), row, column, value, ADD_VALUES));
   };
   const auto& fixed = flow_->fixed();
   const double unit =
       max_over(grid_->comm(), conductance.empty() ? 0.0 : *std::max_element(conductance.begin(), conductance.end()));
   for (std::size_t n = 0; n < network_->nodes(); ++n) {
     const PetscInt row = network_->node_row(static_cast<long>(n), false);
-    add(n_.get(), row, row, fixed[n] ? unit : 0.0);
-    const double value = fixed[n] ? unit * cut.boundary_value[n] : flow_->given_flow(n);
-    petsc(VecSetValue(rhs_network_.get(), row, value, ADD_VALUES));
+    add(row, row, fixed[n] ? unit : 0.0);
+    petsc(VecSetValue(rhs_network_.get(), row, fixed[n] ? unit * cut.boundary_value[n] : flow_->given_flow(n),
+                      ADD_VALUES));
   }
+  walls_.clear();
+  links_.clear();
+  std::vector<double> known(network_->pieces());  // of the mean in the lumen
   for (std::size_t i = 0; i < network_->pieces(); ++i) {
-    const std::size_t cell = network_->piece_cell()[i];
-    const PetscInt cell_row = grid_->row(cell);
-    const double g = conductance[i], w = wall.conductance[i], shift = w * wall.oncotic[i];
-    diagonal[cell] += w;
-    rhs[cell] -= shift;
+    walls_.push_back({wall.conductance[i], wall.conductance[i], tissue.conductivity[network_->piece_cell()[i]]});
+    LumenLink link;
+    known[i] = -wall.oncotic[i];
     for (int end = 0; end < 2; ++end) {
       const long self = cut.piece_nodes[i][at(end)], other = cut.piece_nodes[i][at(1 - end)];
-      const PetscInt row = network_->node_row(self, false), column = network_->node_row(other, false);
       if (fixed[at(self)]) {
-        rhs[cell] += 0.5 * w * cut.boundary_value[at(self)];
+        known[i] += 0.5 * cut.boundary_value[at(self)];
         continue;
       }
-      add(b_.get(), cell_row, row, -0.5 * w);
-      add(c_.get(), row, cell_row, -0.5 * w);
-      add(n_.get(), row, row, g + 0.25 * w);
-      double known = 0.5 * shift;
+      const PetscInt row = network_->node_row(self, false);
+      link.mean[at(end)] = link.loss[at(end)] = row;
+      link.mean_weight[at(end)] = link.loss_weight[at(end)] = 0.5;
+      add(row, row, conductance[i]);
       if (fixed[at(other)]) {
-        known += (g - 0.25 * w) * cut.boundary_value[at(other)];
+        petsc(VecSetValue(rhs_network_.get(), row, conductance[i] * cut.boundary_value[at(other)], ADD_VALUES));
       } else {
-        add(n_.get(), row, column, -g + 0.25 * w);
+        add(row, network_->node_row(other, false), -conductance[i]);
       }
-      petsc(VecSetValue(rhs_network_.get(), row, known, ADD_VALUES));
+    }
+    links_.push_back(link);
+  }
+  exchange_->set(walls_, links_);
+  exchange_->add_to_network(n_.get());
+  for (std::size_t c = 0; c < diagonal.size(); ++c) diagonal[c] += exchange_->cell_diagonal()[c];
+  // What does not hang on the unknowns moves to the right-hand sides.
+  const VecHandle nothing = grid_->vector(), gained = grid_->vector();
+  constant_leak_ = exchange_->flow(nothing.get(), known);
+  exchange_->add_to_cells(constant_leak_, gained.get());
+  {
+    const ReadAccess g(gained.get());
+    for (std::size_t c = 0; c < diagonal.size(); ++c) rhs[c] += g[c];
+  }
+  for (std::size_t i = 0; i < network_->pieces(); ++i) {
+    for (const PetscInt row : links_[i].loss) {
+      if (row >= 0) petsc(VecSetValue(rhs_network_.get(), row, -0.5 * constant_leak_[i], ADD_VALUES));
     }
   }
-  for (Mat m : {n_.get(), b_.get(), c_.get()}) {
-    petsc(MatAssemblyBegin(m, MAT_FINAL_ASSEMBLY));
-    petsc(MatAssemblyEnd(m, MAT_FINAL_ASSEMBLY));
-  }
+  petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
+  petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
   petsc(VecAssemblyBegin(rhs_network_.get()));
   petsc(VecAssemblyEnd(rhs_network_.get()));
 }
@@ -179,13 +187,19 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   const bool grows = network_ && !given.protein_oncotic.empty();
   double part = grows ? 0.05 : 1.0;
   for (double& w : wall.conductance) w *= part;
+  constexpr char most_turns = 4;
+  constexpr int patience = 40;
+  double last_total = std::numeric_limits<double>::infinity();
+  std::vector<char> carried(wall.conductance.size(), 0), turns(carried);
   while (!settled && state.outer_iterations < most) {
     ++state.outer_iterations;
     const std::vector<double> conductance =
         network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
     assemble(tissue, wall, conductance, draining);
     if (solver_.iterative()) inverse_->set_conductance(conductance, wall.conductance, flow_->fixed());
-    solver_.set(op_, n_.get(), b_.get(), c_.get());
+    solver_.set(op_, n_.get(), exchange_ ? exchange_->to_cells() : nullptr,
+                exchange_ ? exchange_->from_cells() : nullptr,
+                network_ && !network_->plain() ? exchange_->cells() : nullptr);
     const SolveReport report =
         solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
     state.linear_iterations += report.iterations;
@@ -211,14 +225,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
       std::vector<double> leak(network_->network().pieces(), 0.0);
       const std::vector<double> pressure = network_->node_values(nodes.get());
       const std::size_t own = network_->pieces();
-      {
-        const ReadAccess p(state.pressure.get());
-        for (std::size_t i = 0; i < own; ++i) {
-          const auto [a, b] = network_->network().piece_nodes[i];
-          leak[i] = wall.conductance[i] *
-                    (0.5 * (pressure[at(a)] + pressure[at(b)]) - p[network_->piece_cell()[i]] - wall.oncotic[i]);
-        }
-      }
+      const std::vector<double> linear = exchange_->flow(state.pressure.get(), nodes.get());
+      for (std::size_t i = 0; i < own; ++i) leak[i] = linear[i] + constant_leak_[i];
       network_->network().piece_halo.update(std::span<double>(leak));
       blood.leak = leak;
       blood.pressure = pressure;
@@ -232,20 +240,29 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         for (std::size_t p = 0; p < own; ++p) {
           total += std::abs(leak[p]);
           if (given.conductance[p] <= 0) continue;
-          if (blood.plasma[p] <= 1e-9 * std::abs(blood.flow[p])) {
+          const char carries = blood.plasma[p] > 1e-9 * std::abs(blood.flow[p]);
+          // Not while filtration grows in: a state that settles anyway must not hang on the way to it.
+          if (state.outer_iterations >= patience && carries != carried[p] && turns[p] < most_turns) ++turns[p];
+          carried[p] = carries;
+          // Blood that now passes, now does not, all but stands: its proteins are those of the tissue around it.
+          if (!carries || turns[p] >= most_turns) {
             wall.conductance[p] = part * given.conductance[p];
             wall.oncotic[p] = given.oncotic[p];
             continue;
           }
-          const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];
+          const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];  // lumen less wall
           const Filtration now = concentrating_filtration(part * given.conductance[p], difference, given.oncotic[p],
                                                           given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
           moved = std::max(moved, std::abs(now.flow - leak[p]));
+          // What still moves after many rounds is blood that all but stands, pushed to and fro by what leaks.
+          if (state.outer_iterations >= patience && state.outer_iterations % 10 == 0 &&
+              std::abs(now.flow - leak[p]) > settled_at * last_total)
+            turns[p] = most_turns;
           const double target = leak[p] + mixing * (now.flow - leak[p]);
           wall.conductance[p] = std::max(now.slope, 1e-6 * part * given.conductance[p]);
           wall.oncotic[p] = difference - target / wall.conductance[p];
         }
-        total = sum_over(comm, total);
+        total = last_total = sum_over(comm, total);
         moved = max_over(comm, moved);
         filtration_drift = !whole ? 1.0 : total > 0 ? moved / total : 0.0;
         if (whole && filtration_drift < 0.9 * least_drift) {

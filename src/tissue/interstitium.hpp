@@ -83,7 +83,11 @@ class FluidSolver {
   CellOperator op_;
   std::unique_ptr<PressureInverse> inverse_;
   CoupledSolver solver_;
-  MatHandle n_, b_, c_;
+  MatHandle n_;
+  std::unique_ptr<VesselExchange> exchange_;
+  std::vector<WallConductance> walls_;
+  std::vector<LumenLink> links_;
+  std::vector<double> constant_leak_;
   VecHandle rhs_cells_, rhs_network_;
 };
 

@@ -51,7 +51,7 @@ class Generator {
  private:
   void check() const {
     const auto need = [](bool good, const std::string& what) {
-      if (!good) throw InputError("network.generate: " + what);
+      if (!good) throw InputError("network.lattice: " + what);
     };
     for (double length : set_.box.size)
       need(length > 0 && std::isfinite(length), "the box needs a positive size on each axis");
@@ -108,7 +108,7 @@ class Generator {
     const double kept = 1 - core_share() * (1 - set_.core_density);
     const double wanted = static_cast<double>(aim_ - set_.inlets - set_.outlets) - blind;
     if (!(wanted >= 12))
-      throw InputError("network.generate: too few segments for the inlets, outlets and blind ends asked for");
+      throw InputError("network.lattice: too few segments for the inlets, outlets and blind ends asked for");
     mesh_edges_ = static_cast<long>(std::lround(wanted / kept));
     const double mesh_nodes = static_cast<double>(mesh_edges_) / 1.5;  // nodes of degree 3
     // The shortest side first, so that a thin box gets a whole number of layers and the others make up for it.
@@ -123,7 +123,7 @@ class Generator {
       volume /= set_.box.size[d], nodes /= static_cast<double>(count_[d]);
     }
     if (set_.inlets > count_[1] * count_[2] || set_.outlets > count_[1] * count_[2])
-      throw InputError(fmt::format("network.generate: {} inlets and {} outlets; the face has room for {}", set_.inlets,
+      throw InputError(fmt::format("network.lattice: {} inlets and {} outlets; the face has room for {}", set_.inlets,
                                    set_.outlets, count_[1] * count_[2]));
     for (long k = 0; k < count_[2]; ++k)
       for (long j = 0; j < count_[1]; ++j)

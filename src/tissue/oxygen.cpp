@@ -37,7 +37,7 @@ OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, con
       flow_(flow),
       op_(grid),
       solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
-  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_);
+  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::own_vessel);
 }
 
 void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,
@@ -95,17 +95,15 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   if (network_) {
     net_residual = solver_.network_vector();
     net_delta = solver_.network_vector();
-    const double spacing = std::cbrt(volume);
+    const ExchangeGeometry& geometry = network_->exchange();
     for (std::size_t p = 0; p < owned_pieces; ++p) {
-      const double radius = flow_->radius()[p], length = cut->piece_length[p];
-      const double equivalent = 0.2 * spacing;
-      const double grid_part = grid_resistance && equivalent > radius
-                                   ? std::log(equivalent / radius) / (2 * std::numbers::pi * settings.krogh_coefficient)
-                                   : 0.0;
-      const double conductance = length / (intravascular_resistance(2 * radius) + grid_part);
+      const double radius = flow_->lumen_radius(p), length = cut->piece_length[p];
       PieceCoefficients& piece = pieces[p];
+      const double conductance = length / intravascular_resistance(2 * radius);
       piece.to_tissue = conductance + std::max(blood.leak[p], 0.0) * law.solubility;
       piece.from_tissue = conductance + std::max(-blood.leak[p], 0.0) * law.solubility;
+      piece.diffusivity = settings.krogh_coefficient;
+      piece.resistance = geometry.resistance(p);
       set_convection(blood.end_flow(p, 0), blood.end_flow(p, 1), piece);
       piece.diffusion = settings.krogh_coefficient * std::numbers::pi * radius * radius / (0.5 * length);
       for (std::size_t e = 0; e < 2; ++e) {
@@ -115,16 +113,37 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       }
     }
   }
-  std::vector<double> node_slope(owned_nodes);
+  std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces);
+  std::vector<PieceCoefficients> bent(owned_pieces);
+  double supplied = 0;
+  // What use takes off the profile between the values of the cells of each piece, as a difference in the lumen [Pa],
+  // linearised: it goes with the mean of the cells, so a part of it belongs to what the tissue gives back.
+  const auto bend_profile = [&](Vec cell_values) {
+    const std::vector<double> read = matrices_->read(cell_values);
+    for (std::size_t p = 0; p < owned_pieces; ++p) {
+      bent[p] = pieces[p];
+      bend[p] = 0;
+      if (pieces[p].to_tissue <= 0 || read[p] <= 0) continue;
+      const double m0 = use[network_->piece_cell()[p]];
+      const double curvature = network_->exchange().curvature[p] / settings.krogh_coefficient;
+      double off = curvature * use_rate(m0, settings.half_pressure, read[p]);
+      double slope = curvature * oxygen_use_slope(m0, settings.half_pressure, read[p]);
+      if (off > 0.5 * read[p]) {  // where oxygen ends within a cell its profile is no parabola
+        off = 0.5 * read[p];
+        slope = 0.5;
+      }
+      slope = std::min(slope, 0.5);
+      bend[p] = (off - slope * read[p]) * pieces[p].from_tissue / pieces[p].to_tissue;
+      bent[p].from_tissue *= 1 - slope;
+      bent[p].diffusivity *= 1 - slope;
+    }
+  };
 
   // Residuals at given values; with_slopes also refreshes the linearisation.
   const auto evaluate = [&](Vec cell_values, const std::vector<double>& node, const std::vector<double>& piece_value,
                             bool with_slopes, bool with_weights) {
     if (network_) {
       petsc(VecSet(net_residual.get(), 0.0));
-      const ReadAccess c(cell_values);
-      const WriteAccess cell_residual(residual.get());
-      std::fill(cell_residual.data(), cell_residual.data() + cells, 0.0);
       const auto add = [&](PetscInt row, double value) {
         petsc(VecSetValue(net_residual.get(), row, value, ADD_VALUES));
       };
@@ -136,14 +155,13 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       for (std::size_t i = 0; i < owned_pieces; ++i) {
         PieceCoefficients& piece = pieces[i];
         const double out = piece_value[i];
-        const double tissue = c[network_->piece_cell()[i]];
         if (with_weights && piece.upstream >= 0) {
           const auto up = static_cast<std::size_t>(piece.upstream);
           const double in = node[at(cut->piece_nodes[i][up])];
           const double mid = 0.5 * (in + out);
           const double slope = carried_slope(law, enter[i][up], mid);
-          const double kappa = slope > 0 ? piece.to_tissue / slope : 1e6;
-          piece.weight = std::min(upstream_weight(kappa), slope > 0 ? slope / piece.to_tissue : 0.0);
+          const double to_cells = piece.to_cells(), kappa = slope > 0 ? to_cells / slope : 1e6;
+          piece.weight = std::min(upstream_weight(kappa), slope > 0 ? slope / to_cells : 0.0);
         }
         double mean = out, own = 0;
         for (std::size_t e = 0; e < 2; ++e) {
@@ -160,10 +178,18 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
             piece.leave[e] = carried_slope(law, leave[i][e], out);
           }
         }
-        const double exchange = piece.to_tissue * mean - piece.from_tissue * tissue;
-        own -= exchange;
-        cell_residual[network_->piece_cell()[i]] += exchange;
-        add(network_->piece_row(i), own);
+        lumen[i] = mean;
+        balance[i] = own;
+      }
+      bend_profile(cell_values);
+      for (std::size_t i = 0; i < owned_pieces; ++i) lumen[i] += bend[i];
+      matrices_->assemble(bent, node_slope, 0.0);
+      petsc(VecSet(residual.get(), 0.0));
+      const std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
+      supplied = 0;
+      for (std::size_t i = 0; i < owned_pieces; ++i) {
+        add(network_->piece_row(i), balance[i] - moved[i]);
+        supplied += moved[i];
       }
     } else {
       petsc(VecSet(residual.get(), 0.0));
@@ -199,7 +225,6 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   while (state.newton < most) {
     evaluate(state.cells.get(), state.node_pressure, state.piece_pressure, true, state.newton < weighing);
     if (network_) {
-      matrices_->assemble(pieces, node_slope, 0.0);
       for (std::size_t i = 0; i < cells; ++i) op_.diagonal()[i] += matrices_->cell_diagonal()[i];
     }
     double sum = 0, cell_norm = 0;
@@ -222,7 +247,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     }
     ++state.newton;
     solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
-                network_ ? matrices_->from_cells() : nullptr);
+                network_ ? matrices_->from_cells() : nullptr, network_ ? matrices_->between_cells() : nullptr);
     petsc(VecSet(delta.get(), 0.0));
     if (network_) petsc(VecSet(net_delta.get(), 0.0));
     const SolveReport report =
@@ -242,7 +267,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     const auto step_to = [&](double part) {
       petsc(VecWAXPY(state.cells.get(), part, delta.get(), start.get()));
       const auto moved = [&](double value, double change) {
-        return std::clamp(value + part * change, 0.1 * value, std::max(scale, value));
+        return std::clamp(value + part * change, 0.1 * value, std::max(2 * scale, value));
       };
       for (std::size_t n = 0; n < node_delta.size(); ++n) {
         state.node_pressure[n] = moved(node_start[n], node_delta[n]);
@@ -282,14 +307,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       sum[0] += carried(law, node_in[n], inlet[n]);
       sum[1] += carried(law, node_out[n], state.node_pressure[n]);
     }
-    for (std::size_t p = 0; p < owned_pieces; ++p) {
-      double mean = state.piece_pressure[p];
-      if (pieces[p].upstream >= 0) {
-        const double in = state.node_pressure[at(cut->piece_nodes[p][static_cast<std::size_t>(pieces[p].upstream)])];
-        mean = pieces[p].weight * in + (1 - pieces[p].weight) * mean;
-      }
-      sum[2] += pieces[p].to_tissue * mean - pieces[p].from_tissue * c[network_->piece_cell()[p]];
-    }
+    sum[2] = supplied;
   }
   MPI_Allreduce(MPI_IN_PLACE, sum.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
   const auto wall = op_.wall_exchange(state.cells.get());

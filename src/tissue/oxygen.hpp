@@ -21,10 +21,9 @@ struct OxygenState {
 };
 
 /// Steady oxygen (M22): carried by plasma and haemoglobin along the network and mixed as content at nodes; leaves
-/// through the intravascular resistance and, in series, the resistance of the unresolved part of the cell, ln(r_e/R)/(2
-/// pi D alpha) with r_e = 0.2 h; diffuses and is used by Michaelis-Menten kinetics in the tissue. Newton's method on
-/// cells and network together; the law of use goes on linearly below zero, so that every iterate is defined and the
-/// solution is positive. Collective.
+/// through the intravascular resistance and the exchange of the embedded network (exchange.hpp); diffuses and is used
+/// by Michaelis-Menten kinetics in the tissue. Newton's method on cells and network together; the law of use goes on
+/// linearly below zero, so that every iterate is defined. Collective.
 class OxygenSolver {
  public:
   /// `network` and `flow` may be null: no vessels.
@@ -36,7 +35,6 @@ class OxygenSolver {
              OxygenState& state);
 
   double tolerance = 1e-12;  ///< diagonally scaled true residual
-  bool grid_resistance = true;
 
  private:
   const Grid* grid_;

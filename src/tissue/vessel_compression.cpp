@@ -161,7 +161,9 @@ SettleReport settle_radii(MPI_Comm comm, const CompressionSettings& settings, st
   if (state.factor.empty()) state = {std::vector<double>(segments, 1.0), std::vector<char>(segments, 0)};
   std::vector<EndPressures> pressure(segments);
   std::vector<double> logarithm(segments), step(segments, 1.0), last(segments, 0.0);  // of the conductance factor
-  std::vector<int> turns(segments, 0);
+  std::vector<int> counted;
+  std::vector<int>& turns = options.turns ? *options.turns : counted;
+  turns.resize(segments, 0);
   const auto apply = [&](std::size_t s) {
     state.factor[s] = state.collapsed[s] ? settings.residual_radius : std::exp(0.25 * logarithm[s]);
   };

@@ -96,6 +96,8 @@ struct SettleOptions {
   double tolerance = 1e-8;  ///< largest change of the logarithm of a conductance
   int max_iterations = 500;
   int most_turns = 2;  ///< collapses of a segment in one settling; after them it stays open and limits flow
+  /// Collapses so far, for settlings that follow each other under one load; null: counted from zero.
+  std::vector<int>* turns = nullptr;
 };
 struct SettleReport {
   bool converged = false;

@@ -45,14 +45,15 @@ struct Supply {
 };
 
 void solve_with(const Grid& grid, const Supply& supply, const OxygenSettings& settings, const std::vector<double>& use,
-                bool grid_resistance, OxygenState& state) {
+                bool corrected, OxygenState& state) {
   const CutNetwork cut = cut_at_faces(grid, share_of_root(grid.comm(), supply.graph));
-  const EmbeddedNetwork embedded(grid, cut);
+  ExchangeSettings walls;
+  walls.mirror.fill(1);
+  const EmbeddedNetwork embedded = corrected ? EmbeddedNetwork(grid, cut, walls) : EmbeddedNetwork(grid, cut);
   const FlowSolver flow(cut, std::vector<double>(cut.pieces(), supply.radius), plain_laws());
   BloodFlow blood;
   flow.solve(blood);
   OxygenSolver solver(grid, &embedded, &flow);
-  solver.grid_resistance = grid_resistance;
   // Towards zero order in steps: Newton's method finds an anoxic core from a nearby one.
   OxygenSettings now = settings;
   for (const double half : {1 * mmhg, 0.1 * mmhg, 0.01 * mmhg, settings.half_pressure}) {

@@ -28,6 +28,9 @@ using Path = std::filesystem::path;
 [[nodiscard]] VerificationResult transport_with_vessels(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult equivalent_cylinder(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult capillary_bed(MPI_Comm comm, const Path& reference);
+/// Each rank does all of it, as in embedded_network.
+[[nodiscard]] VerificationResult embedded(MPI_Comm comm, const Path& reference);
+[[nodiscard]] VerificationResult embedded_network(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult plasma_pk(MPI_Comm comm, const Path& reference);
 
 /// Observed orders between neighbouring grids: log of the ratio of errors over log of the ratio of spacings.

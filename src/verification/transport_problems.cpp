@@ -528,7 +528,7 @@ std::vector<double> by_implicit_euler(const Grid& grid, const CapillaryBed& bed,
   CellOperator op(grid);
   op.reset(Walls::all(WallKind::closed));
   op.add_diffusion(std::vector<double>(grid.local_cells(), bed.porosity * bed.tortuosity * bed.diffusivity));
-  NetworkMatrices matrices(bed.embedded);
+  NetworkMatrices matrices(bed.embedded, ExchangeForm::by_cell);
   const double rate = steps_each / 3.0, storage = grid.cell_volume() * bed.porosity;
   matrices.assemble(bed.pieces.pieces, bed.pieces.outflow, rate);
   for (std::size_t c = 0; c < grid.local_cells(); ++c) op.diagonal()[c] = storage * rate + matrices.cell_diagonal()[c];

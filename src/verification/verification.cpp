@@ -47,6 +47,8 @@ const std::vector<VerificationProblem>& verification_problems() {
       {"krogh_first_order", "a drug lost at a steady rate around a vessel", false, v::krogh_first_order},
       {"equivalent_cylinder", "washout of tissue along one vessel", false, v::equivalent_cylinder},
       {"capillary_bed", "washout of a mouse capillary bed, 1735 segments", true, v::capillary_bed},
+      {"embedded", "exchange with vessels that the cells do not resolve", false, v::embedded},
+      {"embedded_network", "exchange of a network of vessels on three grids", false, v::embedded_network},
       {"plasma_pk", "plasma courses of antibodies and of doxorubicin", true, v::plasma_pk},
   };
   return problems;

@@ -185,7 +185,28 @@ for fabric in ("node", "network"):
 expect(one(lines, breaks="weak", fabric="network").keys() >= {"efficiency_below_half", "32_bit_indices_end"}, "breaks")
 expect(one(lines, speedup=[8, 8, 8], ranks=2).get("iterations", {}).get("together", 0) > 0, "speed-up")
 
+# Every solver reaches the same pressures; the network, its blood flow and the part of a rank do not depend on ranks.
+found_flow = {}
+for count in (1, 3):
+    lines, with_hypre = records("network", "--segments", "1000", ranks=count)
+    dealt, flow = one(lines, what="deal"), one(lines, what="flow")
+    expect(dealt["segments"] == 1077 and dealt["nodes"] == 729, f"{dealt}")
+    expect(dealt["most_pieces_of_a_rank"] < 1.5 * 1077 / count if count > 1 else True, f"{dealt}")
+    for name in ("ours", "boomeramg", "mumps") if with_hypre else ("ours", "mumps"):
+        solved = one(lines, what="pressure", solver=name)
+        if solved.get("reason"):  # PETSc without it
+            continue
+        expect(solved["converged"] and solved["imbalance"] <= 1e-10, f"{name}: {solved}")
+        expect(solved.get("difference", 0) < 1e-9, f"{name}: {solved}")
+    expect(flow["converged"] and not flow["oscillating"] and flow["change"] <= 2e-9, f"{flow}")
+    expect(flow["blood_imbalance"] < 1e-12 and flow["red_cell_imbalance"] < 1e-12, f"{flow}")
+    found_flow[count] = positive(flow, "inflow_m3_per_s")
+expect(abs(found_flow[3] / found_flow[1] - 1) < 1e-8, f"inflow on 1 and 3 ranks: {found_flow}")
+hurried = one(records("network", "--segments", "1000", "--solvers", "ours", "--max-iterations", 3)[0], what="flow")
+expect(hurried.get("oscillating") is True and hurried.get("converged") is False, f"three iterations: {hurried}")
+
 for arguments, code, said in (
+        (["network", "--solvers", "icc"], 2, "network"),
         (["eliptic"], 2, "did you mean elliptic?"),
         ([], 2, "bench --list"),
         (["elliptic", "--cells", "64x64"], 2, "100x60x37"),

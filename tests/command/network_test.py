@@ -55,16 +55,16 @@ def same(a, b):
 
 def generate_and_describe(folder, ranks):
     made = run(folder, "generate", "--set", "network.generate.seed=3", "--set", "grid.cells=64", "--set",
-               "grid.spacing=20 um", "-o", "net.h5", ranks=ranks)
+               "grid.spacing=20 um", "--set", "network.generate.segment_density=1000 1/mm^3", "-o", "net.h5", ranks=ranks)
     expect(made.returncode == 0, made.stderr)
-    expect("not morphometric" in made.stdout and made.stdout.count("wrote ") == 1, made.stdout)
+    expect("median radius" in made.stdout and "MISSED" not in made.stdout and made.stdout.count("wrote ") == 1, made.stdout)
     with h5py.File(folder / "net.h5") as file:
         nodes, radius = file["nodes"][:], file["radius"][:]
         expect(file.attrs["schema"] == "sanctuary-network", "schema")
         expect(file["radius"].attrs["unit"] == "m", "unit of the radius")
-        expect(abs(len(radius) - 2000) <= 40, f"{len(radius)} segments")
+        expect(abs(len(radius) - 2097) <= 105, f"{len(radius)} segments")
         expect(nodes.min() >= 0 and nodes.max() <= 1.28e-3, "nodes in the box")
-        expect(np.sum(file["boundary/kind"][:] == 1) == 12, "12 pressure nodes")
+        expect(np.sum(file["boundary/kind"][:] == 1) == 8, "8 pressure nodes")
     for target in ("net.vtp", "net.csv", "net.dgf", "again.h5"):
         converted = run(folder, "import", "net.h5", "-o", target, ranks=ranks)
         expect(converted.returncode == 0, converted.stderr)
@@ -124,9 +124,8 @@ def blood_flow(folder, ranks):
 def side_by_side(folder):
     """The JSON of the program makes a table and a page of postprocess/."""
     for seed in (1, 2):
-        made = run(folder, "generate", "--set", f"network.generate.seed={seed}", "--set", "network.generate.segments=300",
-                   "--set", "grid.cells=25", "--set", "grid.spacing=20 um", "--set", "network.generate.core_radius=0 um",
-                   "-o", f"net{seed}.h5")
+        made = run(folder, "generate", "--set", f"network.generate.seed={seed}", "--set", "grid.cells=25", "--set",
+                   "grid.spacing=20 um", "-o", f"net{seed}.h5")
         expect(made.returncode == 0, made.stderr)
         told = run(folder, "info", f"net{seed}.h5", "--flow", "--format", "json", "--box", "500 um, 500 um, 500 um")
         expect(told.returncode == 0, told.stderr)
@@ -170,8 +169,8 @@ def bad_input(folder, ranks):
     refused(run(folder, "import", "cut.vtp", ranks=ranks), ["-o FILE"], folder)
     refused(run(folder, "import", "cut.vtp", "-o", "out.dat", ranks=ranks), [".dat", "not written"], folder)
     refused(run(folder, "import", "cut.vtp", "-o", "out.txt", ranks=ranks), ["'.txt'"], folder)
-    refused(run(folder, "generate", "--set", "network.generate.segmnts=9", "-o", "out.h5", ranks=ranks),
-            ["unknown key", "segments"], folder)
+    refused(run(folder, "generate", "--set", "network.generate.segment_densty=9", "-o", "out.h5", ranks=ranks),
+            ["unknown key", "segment_density"], folder)
     refused(run(folder, "generate", "--set", "network.generate.inlet_pressure=5 mmHg", "-o", "out.h5", ranks=ranks),
             ["inlet_pressure", "nothing would flow"], folder)
     refused(run(folder, "imprt", "x.dat", ranks=ranks), ["unknown task", "did you mean import"], folder)
@@ -210,6 +209,27 @@ def boundaries_estimated(folder, ranks):
             ["1 segments without a positive radius", "repair"], folder, kept)
 
 
+def grown_tumours(folder):
+    """A tumour is grown alike on 1 and 3 ranks, tells its targets, and refuses one that it cannot meet."""
+    (folder / "deck.ini").write_text("[patient]\nkind = margin\n[grid]\ncells = 36\nspacing = 25 um\n[host]\nface = +x\n"
+                                     "depth = 500 um\n[network.generate]\npreset = crc\nseed = 5\n")
+    for ranks in (1, 3):
+        made = run(folder, "generate", "deck.ini", "-o", f"on_{ranks}.h5", ranks=ranks)
+        expect(made.returncode == 0, made.stderr)
+        expect("preset crc" in made.stdout and "MISSED" not in made.stdout, made.stdout)
+        for words in ("host    length density", "tumour  perfused fraction", "fractal dimension", "inter-vessel distance"):
+            expect(words in made.stdout, f"'{words}' is not in: {made.stdout}")
+    expect(same(folder / "on_1.h5", folder / "on_3.h5"), "the network depends on the number of ranks")
+    with h5py.File(folder / "on_1.h5") as file:
+        expect(set(np.unique(file["maturity"][:])) >= {0, 1}, "immature tumour and mature host vessels")
+    told = json.loads(run(folder, "info", "on_1.h5", "--format", "json").stdout)
+    expect(told["diagnosis"]["usable"] and told["statistics"]["pieces"] == 1, str(told["diagnosis"]))
+    plain = run(folder, "generate", "deck.ini", "--set", "network.source=lattice", "-o", "plain.h5")
+    expect(plain.returncode == 0 and "plain test network" in plain.stdout, plain.stdout + plain.stderr)
+    dense = run(folder, "generate", "deck.ini", "--set", "network.generate.segment_density=20 1/mm^3", "-o", "out.h5")
+    refused(dense, ["misses a target", "miss = report"], folder, ("on_1.h5", "on_3.h5", "plain.h5"))
+
+
 def reference_networks(folder):
     if not (REFERENCE / "microvesselchaste_tumor").exists():
         print("skipped: reference data not found")
@@ -233,6 +253,8 @@ for count in (1, 2):
     for test in (generate_and_describe, blood_flow, repair_on_request, boundaries_estimated, bad_input):
         with tempfile.TemporaryDirectory() as place:
             test(pathlib.Path(place), count)
+with tempfile.TemporaryDirectory() as place:
+    grown_tumours(pathlib.Path(place))
 with tempfile.TemporaryDirectory() as place:
     reference_networks(pathlib.Path(place))
 with tempfile.TemporaryDirectory() as place:

@@ -120,6 +120,23 @@ def damaged_checkpoint(folder):
     finished(folder, "damaged", "cut checkpoint", 1, ["resume", "damaged"])
 
 
+def vessels_that_change(folder):
+    """Collapsed and pulsating vessels: the shares of the time that cells are hypoxic come back, too."""
+    there = folder / "vessels"
+    there.mkdir()
+    (there / "deck.ini").write_text((folder / "deck.ini").read_text().replace("seed = 2", "seed = 3") +
+                                    "[mechanisms]\nintermittent_flow = on\nvessel_compression = on\n"
+                                    "[solid_stress]\ntumour = 45 mmHg\n")
+    whole = run(there, "simulate", "deck.ini", "-o", "whole", *OFTEN)
+    expect(whole.returncode == 0, f"vessels, not interrupted: exit {whole.returncode}: {whole.stderr}")
+    with h5py.File(there / "whole/run.h5") as file:
+        expect(file["fields/time_below_5"][:].max() > 0, "no hypoxia to compare")
+        expect(file["network/0/collapsed"][:].max() == 1, "no vessel has collapsed")
+    code = signalled(there, "warned", 1, signal.SIGUSR1)
+    expect(code == 75, f"vessels: SIGUSR1: exit {code}: {log_of(there)}")
+    finished(there, "warned", "vessels: SIGUSR1 on 1 rank, resume on 1", 1, ["resume", "warned"])
+
+
 with tempfile.TemporaryDirectory() as place:
     here = pathlib.Path(place)
     # Finer steps than small_run asks for: the run must last long enough for a signal to find it, on a fast machine too.
@@ -129,7 +146,7 @@ with tempfile.TemporaryDirectory() as place:
     expect(whole.returncode == 0, f"not interrupted: exit {whole.returncode}: {whole.stderr}")
     if whole.returncode == 0:
         for test in (after_a_signal, after_kill, after_a_signal_to_all_ranks, after_a_signal_to_one_rank,
-                     damaged_checkpoint, after_interrupt_through_the_launcher):
+                     damaged_checkpoint, after_interrupt_through_the_launcher, vessels_that_change):
             test(here)
             print(f"{test.__name__}: {small_run.failures} failures so far", flush=True)
 print(f"{small_run.failures} failed")

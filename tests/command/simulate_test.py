@@ -98,7 +98,7 @@ SETTINGS = {
     "late_output": (["output.times=0 h, 2 h"], ["output.times", "end of the run"]),
     "nodule_too_large": (["tumour.radius=500 um"], ["tumour.radius", "out of the box"]),
     "unknown_field": (["output.fields=oxygen_presure"], ["output.fields", "oxygen_presure", "output.fields = all"]),
-    "generator_without_flow": (["network.generate.outlet_pressure=60 mmHg"], ["outlet_pressure", "flow"]),
+    "generator_without_flow": (["network.lattice.outlet_pressure=60 mmHg"], ["outlet_pressure", "flow"]),
 }
 
 

@@ -23,7 +23,9 @@ cells = 14, 13, 14
 spacing = 50 um
 [tumour]
 radius = 250 um
-[network.generate]
+[network]
+source = lattice
+[network.lattice]
 segments = 200
 seed = 2
 [drug.doxorubicin]

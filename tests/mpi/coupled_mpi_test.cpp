@@ -60,7 +60,7 @@ struct Bed {
   }
   /// Matrices of a steady solute that diffuses along the vessels, too.
   std::unique_ptr<NetworkMatrices> matrices(const BloodFlow& blood, double diffusivity) const {
-    auto result = std::make_unique<NetworkMatrices>(*embedded);
+    auto result = std::make_unique<NetworkMatrices>(*embedded, ExchangeForm::by_cell);
     std::vector<PieceCoefficients> pieces(cut.own_pieces);
     for (std::size_t p = 0; p < pieces.size(); ++p) {
       pieces[p].to_tissue = pieces[p].from_tissue = 1e-6 * 2 * pi * radius[p] * cut.piece_length[p];

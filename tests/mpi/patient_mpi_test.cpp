@@ -19,8 +19,8 @@ spacing = 30 um
 [tumour]
 radius = 130 um
 [network]
-source = generate
-[network.generate]
+source = lattice
+[network.lattice]
 seed = 3
 segments = 120
 inlets = 3

@@ -5,7 +5,10 @@
 #include <map>
 
 #include "base/comm.hpp"
+#include "patient/parameters.hpp"
+#include "patient/patient.hpp"
 #include "tissue/intermittent_flow.hpp"
+#include "tissue/network_generator.hpp"
 #include "tissue/vessel_compression.hpp"
 
 namespace sanctuary {
@@ -108,6 +111,112 @@ TEST(VesselDynamics, RhythmsBelongToSegmentsNotToRanks) {
   const auto whole = factors(0, 1);
   for (const auto& [id, factor] : factors(rank_of(comm), size_of(comm))) EXPECT_EQ(factor, whole.at(id));
   EXPECT_LT(whole.at(3), 1);
+}
+
+/// Mean, ends and largest at nodes of each segment at home here, by id.
+std::map<long, std::array<double, 5>> met(MPI_Comm comm, const VesselGraph& graph, const GridSpec& spec) {
+  const Grid grid(comm, spec);
+  const CutNetwork cut = cut_at_faces(grid, share_of_root(comm, graph));
+  const SegmentHomes homes(cut, [&](const std::array<double, 3>& point) { return grid.owner(grid.cell_of(point)); });
+  std::vector<double> of_pieces(cut.own_pieces), of_nodes(cut.nodes());
+  for (std::size_t p = 0; p < of_pieces.size(); ++p) of_pieces[p] = cut.piece_span[p][0] + cut.piece_span[p][1];
+  for (std::size_t n = 0; n < of_nodes.size(); ++n) of_nodes[n] = cut.node_position[n][0] - cut.node_position[n][2];
+  const std::vector<double> mean = homes.mean(of_pieces);
+  const auto ends = homes.ends(of_nodes);
+  const VesselGraph& share = homes.share();
+  EXPECT_EQ(count_over(comm, share.segments()), graph.segments());
+  std::vector<double> widest(share.position.size(), 0.0), id(mean.size());
+  for (std::size_t s = 0; s < mean.size(); ++s) {
+    id[s] = static_cast<double>(share.segment_id[s]);
+    for (const long n : share.segment[s])
+      widest[static_cast<std::size_t>(n)] = std::max(widest[static_cast<std::size_t>(n)], share.radius[s]);
+  }
+  homes.largest(widest);
+  const std::vector<double> back = homes.to_pieces(id);
+  for (std::size_t p = 0; p < back.size(); ++p) {
+    EXPECT_EQ(static_cast<long>(back[p]), cut.graph.segment_id[static_cast<std::size_t>(cut.piece_segment[p])]);
+  }
+  std::map<long, std::array<double, 5>> result;
+  for (std::size_t s = 0; s < mean.size(); ++s) {
+    const auto [a, b] = share.segment[s];
+    result[share.segment_id[s]] = {mean[s], ends[s][0], ends[s][1], widest[static_cast<std::size_t>(a)],
+                                   widest[static_cast<std::size_t>(b)]};
+  }
+  return result;
+}
+
+TEST(VesselDynamics, SegmentsMeetAtHomeOnAnyNumberOfRanks) {
+  GeneratorSettings made;
+  made.box.size = {4e-4, 4e-4, 4e-4};
+  made.segments = 150;
+  const VesselGraph graph = generate_network(made);
+  const GridSpec spec{.origin = {0, 0, 0}, .spacing = {4e-5, 4e-5, 4e-5}, .cells = {10, 10, 10}};
+  const auto whole = met(MPI_COMM_SELF, graph, spec);
+  ASSERT_EQ(static_cast<long>(whole.size()), graph.segments());
+  for (const auto& [id, values] : met(MPI_COMM_WORLD, graph, spec)) {
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], whole.at(id)[i], 1e-14) << id << " " << i;
+    EXPECT_NEAR(values[0], 1, 1e-12);  // the mean of the middles of the pieces is the middle
+  }
+}
+
+nlohmann::json findings(MPI_Comm comm) {
+  const char* deck = R"(
+[patient]
+kind = nodule
+duration = 0.2 h
+[grid]
+cells = 12, 11, 10
+spacing = 50 um
+[tumour]
+radius = 240 um
+[network]
+source = lattice
+[network.lattice]
+seed = 3
+segments = 200
+inlets = 5
+outlets = 5
+core_density = 0.5
+core_radius = 170 um
+[mechanisms]
+intermittent_flow = on
+vessel_compression = on
+[solid_stress]
+tumour = 45 mmHg
+[drug.doxorubicin]
+ic50 = 0.005 uM
+emax = 1 1/h
+dose_per_area = 60 mg/m^2
+infusion_duration = 5 min
+start_times = 0 h
+diffusivity = 117 um^2/s
+[output]
+times = 0 h
+)";
+  Patient patient(comm, patient_settings(Deck::from_text(deck, ".", {}, program_catalogue())));
+  patient.establish_baseline();
+  while (!patient.finished()) patient.advance();
+  patient.check_balance();
+  nlohmann::json found = patient.findings().outcome;
+  const Patient::Instant now = patient.instant(4000);
+  double sum = 0;
+  const ReadAccess po2(now.oxygen.cells.get());
+  for (std::size_t c = 0; c < patient.time_below_5().size(); ++c) sum += po2[c];
+  found["oxygen_at_an_instant"] = sum_over(comm, sum);
+  return found;
+}
+
+TEST(VesselDynamics, PatientsCollapseAndPulsateAlikeOnAnyNumberOfRanks) {
+  const nlohmann::json together = findings(MPI_COMM_WORLD), alone = findings(MPI_COMM_SELF);
+  ASSERT_EQ(together.size(), alone.size());
+  for (const auto& [name, value] : alone.items()) {
+    if (!value.is_number() || name == "undershoot" || name.starts_with("steps") || name.starts_with("worst")) continue;
+    const double expected = value.get<double>();
+    EXPECT_NEAR(together.at(name).get<double>(), expected, 1e-8 * std::abs(expected) + 1e-14) << name;
+  }
+  EXPECT_GT(alone.at("collapsed_fraction").get<double>(), 0.05);
+  EXPECT_GT(alone.at("acute_hypoxic_fraction").get<double>(), 0);
+  EXPECT_GT(alone.at("feeding_regions").get<double>(), 5);
 }
 
 }  // namespace

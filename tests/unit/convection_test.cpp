@@ -48,6 +48,22 @@ TEST(SetConvection, CarriesFromTheEndTheFlowComesFrom) {
   EXPECT_EQ(p.upstream, -1);
 }
 
+TEST(SetConvection, RoundingAtADeadEndDoesNotSayFromWhereAPieceIsFed) {
+  std::vector<double> weight;
+  for (const double rest : {0.0, 1e-15, -1e-15}) {
+    PieceCoefficients p;
+    p.to_tissue = 2;
+    set_convection(5, rest, p);
+    EXPECT_EQ(p.upstream, 0);
+    weight.push_back(p.weight);
+    set_convection(rest, -5, p);
+    EXPECT_EQ(p.upstream, 1);
+    weight.push_back(p.weight);
+  }
+  EXPECT_GT(weight[0], 0.1);
+  for (const double w : weight) EXPECT_NEAR(w, weight[0], 1e-12);
+}
+
 TEST(SetConvection, TakesNoMoreFromUpstreamThanEnters) {
   for (const double out : {0.01, 1.0, 2.0, 9.0}) {  // strong filtration to strong reabsorption
     for (const double to : {1e-3, 1.0, 50.0, 1e6}) {
@@ -59,6 +75,21 @@ TEST(SetConvection, TakesNoMoreFromUpstreamThanEnters) {
       EXPECT_LE(p.weight * to, 2 * (1 + 1e-15)) << to << " " << out;
     }
   }
+}
+
+TEST(Convection, TissueBehindTheWallIsInSeriesWithIt) {
+  // Wall: q = 2 c_v - 2 c_w; tissue of conductance D/r = 3: 1 / (1/2 + 1/3) = 1.2 without flow.
+  PieceCoefficients piece{.to_tissue = 2, .from_tissue = 2};
+  set_tissue(6, 2, 0, piece);
+  EXPECT_NEAR(piece.to_cells(), 1.2, 1e-14);
+  EXPECT_EQ(piece.from_tissue, 2);
+  // A flow of 1.5 that the wall lets through whole (a_v - a_t = J), Pe = 0.5: a constant is carried as J times it.
+  PieceCoefficients carried{.to_tissue = 2 + 1.5, .from_tissue = 2};
+  set_tissue(6, 2, 1.5, carried);
+  const double behind = 1 + carried.from_tissue * carried.resistance / carried.diffusivity;
+  EXPECT_NEAR((carried.to_tissue - carried.from_tissue) / behind, 1.5, 1e-13);
+  // By hand: b_w = J e^Pe / (e^Pe - 1) = 3.812241, q at c_v = 1, c = 0: 3.5 / (1 + 2 / b_w) = 2.295645.
+  EXPECT_NEAR(carried.to_cells(), 2.295645, 1e-6);
 }
 
 /// Eight vessels in a row of cells, branching, with coefficients of any size and direction of flow.
@@ -77,7 +108,7 @@ class Matrices : public ::testing::Test {
     cut_ = cut_at_faces(*grid_, graph);
     embedded_ = std::make_unique<EmbeddedNetwork>(*grid_, cut_);
     ASSERT_GT(cut_.pieces(), 10u);
-    matrices_ = std::make_unique<NetworkMatrices>(*embedded_);
+    matrices_ = std::make_unique<NetworkMatrices>(*embedded_, ExchangeForm::by_cell);
     pieces_.resize(cut_.pieces());
     outflow_.assign(cut_.nodes(), 0.0);
     std::uniform_real_distribution<double> any(-1, 1), size(-3, 3);
@@ -93,8 +124,11 @@ class Matrices : public ::testing::Test {
     for (auto& q : outflow_) q = 1 + any(random_);
   }
   /// Entries by row and column; checks that all off the diagonal are not positive.
-  static std::map<std::pair<PetscInt, PetscInt>, double> entries(Mat m) {
+  static std::map<std::pair<PetscInt, PetscInt>, double> entries(Mat any) {
     std::map<std::pair<PetscInt, PetscInt>, double> all;
+    MatHandle whole;  // some are known by their products alone
+    petsc(MatComputeOperator(any, MATAIJ, whole.out()));
+    Mat m = whole.get();
     PetscInt first = 0, last = 0;
     petsc(MatGetOwnershipRange(m, &first, &last));
     for (PetscInt row = first; row < last; ++row) {

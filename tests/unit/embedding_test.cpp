@@ -186,7 +186,7 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
       EXPECT_TRUE(in == 0 || (piece.enter[0] > 0 && piece.enter[1] > 0));
     }
   }
-  NetworkMatrices matrices(embedded);
+  NetworkMatrices matrices(embedded, ExchangeForm::by_cell);
   const std::vector<double> outflow(embedded.nodes(), 1e-14);
   matrices.assemble(pieces, outflow, 2.0);
   const auto rows = static_cast<PetscInt>(embedded.local_unknowns(true));
@@ -202,17 +202,19 @@ TEST(NetworkMatrices, ArePositiveAndConserve) {
     }
     petsc(MatRestoreRow(matrices.network(), row, &count, &column, &value));
   }
+  MatHandle to_cells;
+  petsc(MatComputeOperator(matrices.to_cells(), MATAIJ, to_cells.out()));
   // A column of N and B together: what a value at an unknown loses, others gain, but for storage, boundary and wall.
   for (PetscInt row = 0; row < static_cast<PetscInt>(grid().local_cells()); ++row) {
     PetscInt count = 0;
     const PetscInt* column = nullptr;
     const double* value = nullptr;
-    petsc(MatGetRow(matrices.to_cells(), row, &count, &column, &value));
+    petsc(MatGetRow(to_cells.get(), row, &count, &column, &value));
     for (PetscInt k = 0; k < count; ++k) {
       EXPECT_LE(value[k], 0);
       column_sum[static_cast<std::size_t>(column[k])] += value[k];
     }
-    petsc(MatRestoreRow(matrices.to_cells(), row, &count, &column, &value));
+    petsc(MatRestoreRow(to_cells.get(), row, &count, &column, &value));
   }
   for (std::size_t i = 0; i < embedded.nodes(); ++i) {
     const auto row = static_cast<std::size_t>(embedded.node_row(static_cast<long>(i), true));

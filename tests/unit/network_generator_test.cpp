@@ -173,7 +173,7 @@ TEST(NetworkGenerator, RefusesContradictions) {
 TEST(NetworkGenerator, TakesItsSettingsFromTheDeck) {
   EXPECT_TRUE(catalogue_faults(generator_parameters()).empty());
   const Box box{{0, 0, 0}, {1e-3, 1e-3, 1e-3}};
-  const Deck deck = Deck::from_text("[network.generate]\nseed = 9\nmean_radius = 4 um\ninlet_pressure = 40 mmHg\n", ".",
+  const Deck deck = Deck::from_text("[network.lattice]\nseed = 9\nmean_radius = 4 um\ninlet_pressure = 40 mmHg\n", ".",
                                     {}, generator_parameters());
   const GeneratorSettings settings = generator_settings(deck, box);
   EXPECT_EQ(settings.seed, 9U);
@@ -181,8 +181,7 @@ TEST(NetworkGenerator, TakesItsSettingsFromTheDeck) {
   EXPECT_NEAR(settings.inlet_pressure, 5332.9, 0.1);
   EXPECT_NEAR(settings.core_radius, 0.35e-3, 1e-12);
   EXPECT_EQ(settings.segments, 2000);
-  const Deck wrong =
-      Deck::from_text("[network.generate]\noutlet_pressure = 40 mmHg\n", ".", {}, generator_parameters());
+  const Deck wrong = Deck::from_text("[network.lattice]\noutlet_pressure = 40 mmHg\n", ".", {}, generator_parameters());
   EXPECT_THROW((void)generator_settings(wrong, box), InputError);
 }
 

@@ -13,12 +13,14 @@
 #include "cli/commands.hpp"
 #include "io/network_formats.hpp"
 #include "patient/parameters.hpp"
+#include "patient/settings.hpp"
 #include "solvers/network/haemodynamics.hpp"
 #include "solvers/network/morphometry.hpp"
 #include "solvers/network/share.hpp"
 #include "tissue/blood.hpp"
 #include "tissue/boundary_settings.hpp"
 #include "tissue/network_generator.hpp"
+#include "tissue/vasculature.hpp"
 
 namespace sanctuary {
 namespace {
@@ -54,9 +56,9 @@ ReadOptions read_options(const Invocation& invocation) {
 }
 
 /// The box of the statistics: that of --box, or the smallest around the nodes.
-Box box_of(const Invocation& invocation, const VesselGraph& graph) {
+Box box_of(const Invocation& invocation, const Box& around) {
   const std::string text = option(invocation, "box");
-  if (text.empty()) return bounding_box(graph);
+  if (text.empty()) return around;
   const std::vector<std::string> parts = split(text, ',');
   const auto expected =
       "network: --box: expected three lengths (from 0) or six (corner, then size), as in "
@@ -299,10 +301,10 @@ std::string findings(const VesselGraph& graph, const Box& box, bool advise) {
   return text;
 }
 
-VesselGraph read_one(MPI_Comm comm, const Invocation& invocation, std::vector<std::string>& notes) {
+const std::string& one_file(const Invocation& invocation) {
   if (invocation.positional.size() != 2)
     throw InputError(fmt::format("network {}: expected one file", invocation.positional.front()));
-  return read_network(comm, invocation.positional[1], read_options(invocation), &notes);
+  return invocation.positional[1];
 }
 
 void need_output(const Invocation& invocation) {
@@ -324,45 +326,43 @@ void write_and_tell(MPI_Comm comm, const Invocation& invocation, const VesselGra
 }
 
 /// Estimates what the file leaves open at the ends of vessels; the report.
-std::string estimate(MPI_Comm comm, const Invocation& invocation, VesselGraph& graph) {
+std::string estimate(const Invocation& invocation, VesselGraph& graph) {
   Catalogue catalogue = boundary_estimate_parameters();
   catalogue.insert(catalogue.end(), blood_parameters().begin(), blood_parameters().end());
   const Deck deck = Deck::from_text("", ".", invocation.overrides, catalogue);
-  std::string text;
-  on_root(comm, [&] {
-    const std::vector<long> unknown =
-        open_ends(graph, box_of(invocation, graph), deck.number(network::estimate_margin));
-    BoundaryEstimate found = estimate_boundaries(graph, unknown, boundary_estimate_settings(deck));
-    text = "boundary pressures estimated:\n" + found.text();
-    graph = std::move(found.graph);
-  });
-  broadcast(comm, graph);
-  return text;
+  const Box box = box_of(invocation, bounding_box(graph));
+  BoundaryEstimate found = estimate_boundaries(graph, open_ends(graph, box, deck.number(network::estimate_margin)),
+                                               boundary_estimate_settings(deck));
+  graph = std::move(found.graph);
+  return "boundary pressures estimated:\n" + found.text();
 }
 
 int import_network(MPI_Comm comm, const Invocation& invocation) {
   need_output(invocation);
-  std::vector<std::string> notes;
-  VesselGraph graph = read_one(comm, invocation, notes);
-  std::string text =
-      fmt::format("{}: {} segments, {} nodes\n", invocation.positional[1], graph.segments(), graph.nodes());
-  for (const auto& note : notes) text += "  note: " + note + "\n";
-  text += "found:\n" + findings(graph, box_of(invocation, graph), option(invocation, "repair").empty());
-  if (!option(invocation, "repair").empty()) {
-    auto [mended, done] = repair(graph);
-    if (mended.segments() == 0)
-      throw InputError(fmt::format("{}: nothing is left of the network after the repair:\n{}", invocation.positional[1],
-                                   done.text()));
-    text += done.changed() ? "repaired:\n" + done.text() : "repaired: nothing\n" + done.text();
-    graph = std::move(mended);
-    text += "left:\n" + findings(graph, box_of(invocation, graph), false);
-  }
-  if (!option(invocation, "estimate-boundaries").empty()) {
-    text += estimate(comm, invocation, graph);
-  } else if (!invocation.overrides.empty()) {
-    throw InputError(fmt::format("network import: --set {}: has no effect without --estimate-boundaries",
-                                 invocation.overrides.front().key));
-  }
+  VesselGraph graph;
+  std::string text;
+  on_root(comm, [&] {
+    std::vector<std::string> notes;
+    graph = read_network(one_file(invocation), read_options(invocation), &notes);
+    text = fmt::format("{}: {} segments, {} nodes\n", invocation.positional[1], graph.segments(), graph.nodes());
+    for (const auto& note : notes) text += "  note: " + note + "\n";
+    text += "found:\n" + findings(graph, box_of(invocation, bounding_box(graph)), option(invocation, "repair").empty());
+    if (!option(invocation, "repair").empty()) {
+      auto [mended, done] = repair(graph);
+      if (mended.segments() == 0)
+        throw InputError(fmt::format("{}: nothing is left of the network after the repair:\n{}",
+                                     invocation.positional[1], done.text()));
+      text += done.changed() ? "repaired:\n" + done.text() : "repaired: nothing\n" + done.text();
+      graph = std::move(mended);
+      text += "left:\n" + findings(graph, box_of(invocation, bounding_box(graph)), false);
+    }
+    if (!option(invocation, "estimate-boundaries").empty()) {
+      text += estimate(invocation, graph);
+    } else if (!invocation.overrides.empty()) {
+      throw InputError(fmt::format("network import: --set {}: has no effect without --estimate-boundaries",
+                                   invocation.overrides.front().key));
+    }
+  });
   write_and_tell(comm, invocation, graph, std::move(text));
   return static_cast<int>(ExitCode::done);
 }
@@ -370,9 +370,10 @@ int import_network(MPI_Comm comm, const Invocation& invocation) {
 int make_network(MPI_Comm comm, const Invocation& invocation) {
   need_output(invocation);
   if (invocation.positional.size() > 2) throw InputError("network generate: expected at most one deck");
-  // Without a deck only the keys of generator and grid exist, so that a key without effect here is refused.
-  Catalogue catalogue = generator_parameters();
-  catalogue.insert(catalogue.end(), {&grid::cells, &grid::spacing, &grid::origin});
+  // Without a deck only the keys that matter here exist, so that a key without effect is refused.
+  Catalogue catalogue = vasculature_parameters();
+  catalogue.insert(catalogue.end(), {&grid::cells, &grid::spacing, &grid::origin, &patient::kind, &tumour::radius,
+                                     &tumour::centre, &host::face, &host::depth});
   const Deck deck = invocation.positional.size() == 2
                         ? read_deck(comm, invocation.positional[1], invocation.overrides, program_catalogue())
                         : Deck::from_text("", ".", invocation.overrides, catalogue);
@@ -388,12 +389,20 @@ int make_network(MPI_Comm comm, const Invocation& invocation) {
     box.origin[d] = along(origin, d, "grid.origin");
     box.size[d] = along(cells, d, "grid.cells") * along(spacing, d, "grid.spacing");
   }
-  VesselGraph graph;
-  on_root(comm, [&] { graph = generate_network(generator_settings(deck, box)); });
-  broadcast(comm, graph);
-  write_and_tell(comm, invocation, graph,
-                 "plain generated network (not morphometric; the realistic generator comes later)\n" +
-                     statistics_text(statistics(graph, box), true));
+  if (invocation.positional.size() == 2 && deck.text(network::source) == "lattice") {
+    VesselGraph graph;
+    on_root(comm, [&] { graph = generate_network(generator_settings(deck, box)); });
+    const NetworkStatistics found = statistics(comm, graph, box);
+    write_and_tell(comm, invocation, graph, "plain test network (not morphometric)\n" + statistics_text(found, true));
+    return static_cast<int>(ExitCode::done);
+  }
+  VasculatureSettings settings = vasculature_settings(deck, box);
+  if (settings.preset != "healthy") settings.region = tumour_region(deck, box);
+  VasculatureReport grown;
+  // All ranks grow; one writes.
+  const VesselGraph graph = grow_vasculature(
+      comm, settings, [](const auto&) { return 0; }, &grown);
+  write_and_tell(comm, invocation, graph, grown.text());
   return static_cast<int>(ExitCode::done);
 }
 
@@ -420,18 +429,18 @@ int describe_network(MPI_Comm comm, const Invocation& invocation) {
   if (!with_flow && !invocation.overrides.empty())
     throw InputError("network info: --set has an effect with --flow alone; leave it out or add --flow");
   std::vector<std::string> notes;
-  const VesselGraph graph = read_one(comm, invocation, notes);
-  const Box box = box_of(invocation, graph);
-  const GraphShare mine = block_share(graph, rank_of(comm), size_of(comm));
-  const NetworkStatistics found = statistics(comm, mine.graph, box);
+  const VesselGraph share = read_network_share(comm, one_file(invocation), read_options(invocation), &notes);
+  const Box box = box_of(invocation, bounding_box(comm, share));
+  const NetworkStatistics found = statistics(comm, share, box);
   HaemodynamicSettings settings;
   Haemodynamics flow;
-  if (with_flow) flow = flow_figures(comm, invocation, mine.graph, box, settings, notes);
+  if (with_flow) flow = flow_figures(comm, invocation, share, box, settings, notes);
+  const VesselGraph graph = gathered(comm, share);  // on rank 0, which looks for defects
   if (format == "json") {
     // Notes are known to rank 0 alone, and only rank 0 prints.
     nlohmann::ordered_json all{{"file", invocation.positional[1]},
                                {"statistics", statistics_json(found)},
-                               {"diagnosis", diagnosis_json(diagnose(graph, box))},
+                               {"diagnosis", rank_of(comm) == 0 ? diagnosis_json(diagnose(graph, box)) : nullptr},
                                {"notes", notes}};
     if (with_flow) all["haemodynamics"] = haemodynamics_json(flow, settings.perfusion_velocity);
     print_once(comm, all.dump(2) + "\n");
@@ -439,7 +448,8 @@ int describe_network(MPI_Comm comm, const Invocation& invocation) {
     std::string text = invocation.positional[1] + "\n" + statistics_text(found, !option(invocation, "box").empty());
     if (with_flow) text += haemodynamics_text(flow, settings.perfusion_velocity);
     for (const auto& note : notes) text += "  note: " + note + "\n";
-    print_once(comm, text + "found:\n" + findings(graph, box, true));
+    if (rank_of(comm) == 0) text += "found:\n" + findings(graph, box, true);
+    print_once(comm, text);
   }
   return static_cast<int>(ExitCode::done);
 }
