@@ -160,7 +160,7 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
     return;
   }
   coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
-  matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::by_cell);
+  matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::all_vessels);
   for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
     petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));
@@ -229,13 +229,20 @@ void TransportSolver::set_walls(double value) {
   }
 }
 
-void TransportSolver::assemble_network(double rate) {
+NetworkMatrices* TransportSolver::assembled_network(const Stage& stage) {
   TransportSetup& s = *setup_;
-  if (!s.matrices_ || (s.assembled_revision_ == revision_ && s.assembled_rate_ == rate)) return;
-  s.matrices_->assemble(pieces_, node_outflow_, rate);
-  s.assembled_revision_ = revision_;
-  s.assembled_rate_ = rate;
+  if (!s.matrices_) return nullptr;
+  const bool positive = stage.number == 0;
+  if (positive && !s.positive_matrices_)
+    s.positive_matrices_ = std::make_unique<NetworkMatrices>(*s.embedded_, ExchangeForm::by_cell);
+  NetworkMatrices* matrices = positive ? s.positive_matrices_.get() : s.matrices_.get();
+  auto& [revision, rate] = s.assembled_[positive ? 1 : 0];
+  if (revision == revision_ && rate == stage.rate) return matrices;
+  matrices->assemble(pieces_, node_outflow_, stage.rate);
+  revision = revision_;
+  rate = stage.rate;
   ++s.assemblies_;
+  return matrices;
 }
 
 double TransportSolver::diagonal_norm(const Stage& stage) {
@@ -262,7 +269,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
   const double* end = changes_ ? accessible_end_.data() : start;
   auto& sink = s.sink_[static_cast<std::size_t>(stage.number)];
   set_outside(stage.time);
-  assemble_network(stage.rate);
+  NetworkMatrices* const matrices = assembled_network(stage);
 
   petsc(VecSet(s.rhs_.get(), 0.0));
   op_->add_wall_source(s.rhs_.get());
@@ -273,7 +280,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
               rhs.data());
   }
   if (stage.source) petsc(VecAXPY(s.rhs_.get(), 1.0, stage.source));
-  if (s.matrices_) {
+  if (matrices) {
     const double entering = inlet(stage.time);
     const ReadAccess first(s.network_first_.get()), old(network_values_.get());
     const WriteAccess rhs(s.network_rhs_.get());
@@ -295,9 +302,9 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     if (!handed_back) {
       op_->apply(stage.cells, s.residual_.get());
       ++report.applied;
-      if (s.matrices_) {
-        petsc(MatMultAdd(s.matrices_->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
-        if (const Mat between = s.matrices_->between_cells())
+      if (matrices) {
+        petsc(MatMultAdd(matrices->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
+        if (const Mat between = matrices->between_cells())
           petsc(MatMultAdd(between, stage.cells, s.residual_.get(), s.residual_.get()));
       }
     }
@@ -319,7 +326,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     if (newton == 0) unit = diagonal_norm(stage);
     auto& diagonal = op_->diagonal();
     storage(cells, volume * stage.rate, stage.along, start, end, drainage_.data(), diagonal.data());
-    if (s.matrices_) add_scaled(cells, 1.0, s.matrices_->cell_diagonal().data(), diagonal.data());
+    if (matrices) add_scaled(cells, 1.0, matrices->cell_diagonal().data(), diagonal.data());
     used_tolerance_ = std::max(linear_tolerance, linear_fraction * allowed_ * volume * stage.rate / (unit * level));
     double norm = 0;
     if (stage.reacts && (newton > 0 || linear_fraction == 0)) {
@@ -347,9 +354,9 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       const double change = stage.rate / s.built_rate_, most = s.built_iterations_ > 4 ? 2 : 4;
       const bool rebuild = attempt > 0 || s.built_revision_ != op_->revision() ||
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
-      if (s.matrices_) {
-        s.coupled_->set(*op_, s.matrices_->network(), s.matrices_->to_cells(), s.matrices_->from_cells(),
-                        s.matrices_->between_cells(), rebuild);
+      if (matrices) {
+        s.coupled_->set(*op_, matrices->network(), matrices->to_cells(), matrices->from_cells(),
+                        matrices->between_cells(), rebuild);
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);
@@ -366,7 +373,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       }
       if (rebuild) break;
     }
-    if (!s.matrices_) {
+    if (!matrices) {
       const ReadAccess c(stage.cells), rhs(s.rhs_.get()), wanted_rhs(right);
       const WriteAccess r(s.residual_.get());
       std::copy_n(s.elliptic_->residual().data(), cells, r.data());
@@ -490,9 +497,10 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
   TransportSetup::Blend& b = *s.blend_;
   for (auto* v : {&b.exchanged, &b.drained, &b.reacted}) std::fill(v->begin(), v->end(), 0.0);
   // Amounts that pass between the cells and all but their faces, added with a weight.
-  const auto add_amounts = [&](double weight, Vec values, Vec network, const std::vector<double>& sink) {
-    if (s.matrices_) {
-      s.matrices_->exchange(values, network, b.own.get());
+  const auto add_amounts = [&](double weight, const NetworkMatrices* matrices, Vec values, Vec network,
+                               const std::vector<double>& sink) {
+    if (matrices) {
+      matrices->exchange(values, network, b.own.get());
       const ReadAccess e(b.own.get());
       add_scaled(cells, weight, e.data(), b.exchanged.data());
     }
@@ -506,7 +514,8 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
   for (int axis = 0; axis < 3; ++axis) std::fill(b.high[axis].begin(), b.high[axis].end(), 0.0);
   for (std::size_t i = 0; i < 2; ++i) {
     const Vec values = i == 0 ? s.first_.get() : s.second_.get();
-    add_amounts(weight[i], values, i == 0 ? s.network_first_.get() : s.network_second_.get(), s.sink_[i + 1]);
+    add_amounts(weight[i], s.matrices_.get(), values, i == 0 ? s.network_first_.get() : s.network_second_.get(),
+                s.sink_[i + 1]);
     set_outside(at[i]);
     op_->flux(values, b.part);
     for (int axis = 0; axis < 3; ++axis)
@@ -538,7 +547,7 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
   if (reacts) s.sink_[0].resize(cells);
   ++report.positive;
   if (!solve_stage(low, reaction, report)) return false;
-  add_amounts(-dt, b.low.get(), b.network.get(), s.sink_[0]);
+  add_amounts(-dt, s.positive_matrices_.get(), b.low.get(), b.network.get(), s.sink_[0]);
   op_->flux(b.low.get(), b.part);
   for (int axis = 0; axis < 3; ++axis) {
     auto& difference = b.part[axis];

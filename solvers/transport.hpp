@@ -115,10 +115,13 @@ class TransportSetup {
   const EmbeddedNetwork* embedded_;
   std::unique_ptr<CoupledSolver> coupled_;
   std::unique_ptr<EllipticSolver> elliptic_;
-  std::unique_ptr<NetworkMatrices> matrices_;
-  long assembled_revision_ = -1;  // of the coefficients that the network's matrices were assembled from
-  double assembled_rate_ = -1;
-  long built_revision_ = -1;  // of the operator that the hierarchy was built for
+  std::unique_ptr<NetworkMatrices> matrices_, positive_matrices_;  // of the stages; of the positive step
+  struct Assembled {
+    long revision = -1;
+    double rate = -1;
+  };
+  std::array<Assembled, 2> assembled_;  // what those were assembled from
+  long built_revision_ = -1;            // of the operator that the hierarchy was built for
   double built_rate_ = -1;
   int built_iterations_ = -1;
   int hierarchies_ = 0, assemblies_ = 0;
@@ -209,7 +212,7 @@ class TransportSolver {
   void try_step(double time, double dt, LocalReaction* reaction, StepReport& report);
   void set_outside(double time);
   void set_walls(double value);
-  void assemble_network(double rate);
+  [[nodiscard]] NetworkMatrices* assembled_network(const Stage& stage);
   bool solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report);
   [[nodiscard]] Sums amounts(double time, double dt, bool reacts);
   void mean_state();

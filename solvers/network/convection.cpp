@@ -40,23 +40,11 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
-namespace {
-
-ExchangeGeometry geometry_of(const EmbeddedNetwork& network, ExchangeForm form, std::vector<std::size_t>& part_of,
-                             std::vector<double>& share) {
-  if (form == ExchangeForm::by_cell) return network.exchange_by_cell(part_of, share);
-  part_of.resize(network.pieces());
-  std::iota(part_of.begin(), part_of.end(), std::size_t{0});
-  share.assign(network.pieces(), 1.0);
-  return form == ExchangeForm::own_vessel ? network.exchange_of_own_vessels() : network.exchange();
-}
-
-}  // namespace
-
 NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
     : embedded_(&network),
       between_(form != ExchangeForm::by_cell && !network.plain()),
-      exchange_(network.grid(), geometry_of(network, form, part_of_, share_), network.local_unknowns(true)) {
+      rows_(exchange_rows(network.grid().comm(), network.exchange(), form)),
+      exchange_(network.grid(), std::move(rows_.geometry), network.local_unknowns(true)) {
   const PetscInt unknowns = network.local_unknowns(true);
   // Room for all entries: the matrix would move all it holds for each that has none.
   std::vector<PetscInt> of_row(static_cast<std::size_t>(unknowns), 3);
@@ -65,6 +53,10 @@ NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm fo
     for (const long n : ends) {
       if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
     }
+  }
+  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {  // their outlets and the nodes they are fed from
+    const std::size_t row = network.nodes() + rows_.piece[i];
+    of_row[row] += 2 * static_cast<PetscInt>(exchange_.partners(i));
   }
   const std::vector<PetscInt> others = of_row;
   for (PetscInt& n : of_row) n = std::min(n, unknowns);
@@ -107,10 +99,11 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
     add(row, row, own);
     links.push_back(link);
   }
-  for (std::size_t i = 0; i < part_of_.size(); ++i) {
-    const PieceCoefficients& piece = pieces[part_of_[i]];
-    walls_.push_back({share_[i] * piece.to_tissue, share_[i] * piece.from_tissue, piece.diffusivity});
-    links_.push_back(links[part_of_[i]]);
+  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {
+    const PieceCoefficients& piece = pieces[rows_.piece[i]];
+    walls_.push_back(
+        {rows_.share[i] * piece.to_tissue, rows_.share[i] * piece.from_tissue, piece.diffusivity, piece.coupling});
+    links_.push_back(links[rows_.piece[i]]);
   }
   exchange_.set(walls_, links_);
   exchange_.add_to_network(n_.get());
@@ -124,19 +117,19 @@ void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {
 }
 
 std::vector<double> NetworkMatrices::exchange_of_pieces(Vec cells, std::span<const double> lumen, Vec gained) const {
-  std::vector<double> of_rows(part_of_.size());
-  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[part_of_[i]];
+  std::vector<double> of_rows(rows_.piece.size());
+  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[rows_.piece[i]];
   const std::vector<double> moved = exchange_.flow(cells, of_rows);
   exchange_.add_to_cells(moved, gained);
   std::vector<double> result(embedded_->pieces(), 0.0);
-  for (std::size_t i = 0; i < moved.size(); ++i) result[part_of_[i]] += moved[i];
+  for (std::size_t i = 0; i < moved.size(); ++i) result[rows_.piece[i]] += moved[i];
   return result;
 }
 
 std::vector<double> NetworkMatrices::read(Vec cells) const {
   const std::vector<double> of_rows = exchange_.read(cells);
   std::vector<double> result(embedded_->pieces(), 0.0);
-  for (std::size_t i = 0; i < of_rows.size(); ++i) result[part_of_[i]] += share_[i] * of_rows[i];
+  for (std::size_t i = 0; i < of_rows.size(); ++i) result[rows_.piece[i]] += rows_.share[i] * of_rows[i];
   return result;
 }
 

@@ -20,6 +20,7 @@ struct PieceCoefficients {
   double from_tissue = 0;         ///< a_t
   double diffusivity = 1;         ///< of the tissue around it, in the unit of the cells' [m^2/s]
   double resistance = 0;          ///< between wall and cells, over the diffusivity (ExchangeGeometry::resistance) [1/m]
+  double coupling = 1;            ///< with pieces of other vessels (WallConductance)
   double weight = 0;
   /// a_v behind the resistance of the tissue.
   [[nodiscard]] double to_cells() const {
@@ -40,14 +41,6 @@ void set_tissue(double diffusivity, double resistance, double flow, PieceCoeffic
 /// Fills enter, leave, upstream and weight from the carrier flows at the two ends (positive from the first to the
 /// second end), after to_tissue and from_tissue are set.
 void set_convection(double flow_first, double flow_second, PieceCoefficients& piece);
-
-/// How pieces and cells exchange.
-enum class ExchangeForm {
-  all_vessels,  ///< as EmbeddedNetwork::exchange says
-  own_vessel,   ///< vessels close by do not see each other: where the solute is used up between them, their potentials
-                ///< do not add up
-  by_cell       ///< each cell by its own value (EmbeddedNetwork::exchange_by_cell): M-matrices, X is zero
-};
 
 /// The matrices of a solute on the network: N (network by network), B (cells by network), C (network by cells), X
 /// (between cells), with the exchange of the embedded network.
@@ -76,8 +69,7 @@ class NetworkMatrices {
   const EmbeddedNetwork* embedded_;
   MatHandle n_;
   bool between_;
-  std::vector<std::size_t> part_of_;  // of each row of the exchange: its piece, and its part of it
-  std::vector<double> share_;
+  ExchangeRows rows_;  // its geometry moves into exchange_
   VesselExchange exchange_;
   std::vector<WallConductance> walls_;
   std::vector<LumenLink> links_;

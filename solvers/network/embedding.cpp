@@ -489,39 +489,6 @@ EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network, co
   plain_ = false;
 }
 
-ExchangeGeometry EmbeddedNetwork::exchange_of_own_vessels() const {
-  ExchangeGeometry alone = exchange_;
-  alone.neighbour.clear();
-  alone.member.clear();
-  std::fill(alone.neighbour_offset.begin(), alone.neighbour_offset.end(), std::size_t{0});
-  return alone;
-}
-
-ExchangeGeometry EmbeddedNetwork::exchange_by_cell(std::vector<std::size_t>& part_of,
-                                                   std::vector<double>& share) const {
-  ExchangeGeometry parts;
-  part_of.clear();
-  share.clear();
-  parts.cell = exchange_.cell;
-  for (std::size_t p = 0; p < pieces(); ++p) {
-    for (std::size_t c = exchange_.cell_offset[p]; c < exchange_.cell_offset[p + 1]; ++c) {
-      part_of.push_back(p);
-      share.push_back(exchange_.weight[c]);
-      parts.length.push_back(exchange_.weight[c] * exchange_.length[p]);
-      parts.own.push_back(exchange_.own[p]);
-      parts.curvature.push_back(exchange_.curvature[p]);
-    }
-  }
-  const std::size_t count = part_of.size();
-  parts.weight.assign(count, 1.0);
-  parts.cell_offset.resize(count + 1);
-  std::iota(parts.cell_offset.begin(), parts.cell_offset.end(), std::size_t{0});
-  parts.neighbour_offset.assign(count + 1, 0);
-  const long first = count_before(grid_->comm(), static_cast<long>(count));
-  for (std::size_t i = 0; i < count; ++i) parts.number.push_back(static_cast<PetscInt>(first + static_cast<long>(i)));
-  return parts;
-}
-
 std::vector<double> EmbeddedNetwork::node_values(Vec values) const {
   std::vector<double> result(network_->nodes());
   const ReadAccess access(values);

@@ -82,12 +82,6 @@ class EmbeddedNetwork {
   [[nodiscard]] std::size_t nodes() const { return network_->own_nodes; }
   [[nodiscard]] std::size_t pieces() const { return network_->own_pieces; }
   [[nodiscard]] const ExchangeGeometry& exchange() const { return exchange_; }
-  /// The exchange as if each vessel were alone.
-  [[nodiscard]] ExchangeGeometry exchange_of_own_vessels() const;
-  /// The exchange with each cell of a piece apart, as a piece of its own (`part_of` gives whose): a cell then gives and
-  /// takes by its own value, no other one's, so that the matrices keep values positive; vessels close by do not see
-  /// each other. Collective.
-  [[nodiscard]] ExchangeGeometry exchange_by_cell(std::vector<std::size_t>& part_of, std::vector<double>& share) const;
   /// True where cells stand for the wall: exchange adds nothing between cells.
   [[nodiscard]] bool plain() const { return plain_; }
   /// Cell of each owned piece (local number).

@@ -562,6 +562,41 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   return geometry;
 }
 
+ExchangeRows exchange_rows(MPI_Comm comm, const ExchangeGeometry& geometry, ExchangeForm form) {
+  ExchangeRows rows;
+  if (form != ExchangeForm::by_cell) {
+    rows.geometry = geometry;
+    rows.piece.resize(geometry.owned());
+    std::iota(rows.piece.begin(), rows.piece.end(), std::size_t{0});
+    rows.share.assign(geometry.owned(), 1.0);
+    if (form == ExchangeForm::own_vessel) {
+      rows.geometry.neighbour.clear();
+      rows.geometry.member.clear();
+      std::fill(rows.geometry.neighbour_offset.begin(), rows.geometry.neighbour_offset.end(), std::size_t{0});
+    }
+    return rows;
+  }
+  ExchangeGeometry& parts = rows.geometry;
+  parts.cell = geometry.cell;
+  rows.share = geometry.weight;
+  for (std::size_t p = 0; p < geometry.owned(); ++p) {
+    for (std::size_t c = geometry.cell_offset[p]; c < geometry.cell_offset[p + 1]; ++c) {
+      rows.piece.push_back(p);
+      parts.length.push_back(geometry.weight[c] * geometry.length[p]);
+      parts.own.push_back(geometry.own[p]);
+      parts.curvature.push_back(geometry.curvature[p]);
+    }
+  }
+  const std::size_t count = rows.piece.size();
+  parts.weight.assign(count, 1.0);
+  parts.cell_offset.resize(count + 1);
+  std::iota(parts.cell_offset.begin(), parts.cell_offset.end(), std::size_t{0});
+  parts.neighbour_offset.assign(count + 1, 0);
+  const long first = count_before(comm, static_cast<long>(count));
+  for (std::size_t i = 0; i < count; ++i) parts.number.push_back(static_cast<PetscInt>(first + static_cast<long>(i)));
+  return rows;
+}
+
 /// The exchange in parts, each a sparse matrix with one row per piece.
 struct VesselExchange::Parts {
   const Grid* grid = nullptr;
@@ -788,14 +823,15 @@ std::vector<double> VesselExchange::Parts::with_others(const std::vector<double>
 void VesselExchange::set(std::span<const WallConductance> walls, std::span<const LumenLink> links) {
   Parts& p = *parts_;
   const ExchangeGeometry& g = p.geometry;
-  std::vector<double> own_to(g.owned()), own_from(g.owned()), own_diffusivity(g.owned());
+  std::vector<double> own_to(g.owned()), own_from(g.owned()), own_diffusivity(g.owned()), own_coupling(g.owned());
   for (std::size_t i = 0; i < g.owned(); ++i) {
     own_to[i] = walls[i].to_tissue;
     own_from[i] = walls[i].from_tissue;
     own_diffusivity[i] = walls[i].diffusivity;
+    own_coupling[i] = walls[i].coupling;
   }
   const std::vector<double> to = p.with_others(own_to), from = p.with_others(own_from),
-                            diffusivity = p.with_others(own_diffusivity);
+                            diffusivity = p.with_others(own_diffusivity), coupling = p.with_others(own_coupling);
 
   // Each piece with the vessels close to it, per length: S = (1 + wall resistance)^-1 for even exchange along each,
   // where a vessel is the mean of its pieces close by.
@@ -825,6 +861,13 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
     return 0.0;
   };
   std::vector<double> alone(g.number.size(), 0.0), coupled(g.neighbour.size(), 0.0);
+  const auto coupling_of_group = [&](std::size_t group) {
+    double sum = 0;
+    for (std::size_t m = g.neighbour[group].first; m < g.neighbour[group].last; ++m) {
+      sum += g.member[m].part * coupling[g.member[m].piece];
+    }
+    return sum;
+  };
   const auto look = [&](std::size_t i) {
     const std::size_t first = g.neighbour_offset[i], n = g.neighbour_offset[i + 1] - first + 1;
     wall.assign(n, 0.0);
@@ -833,14 +876,17 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
     resistance[0] = g.own[i] / diffusivity[i];
     for (std::size_t a = 1; a < n; ++a) {
       const auto& neighbour = g.neighbour[first + a - 1];
-      resistance[a] = neighbour.mutual / diffusivity[i];
+      const double shared = coupling[i] * coupling_of_group(first + a - 1);
+      resistance[a] = shared * neighbour.mutual / diffusivity[i];
       for (std::size_t m = neighbour.first; m < neighbour.last; ++m) {
         const auto& [j, part] = g.member[m];
         wall[a] += part * tissue_side(j);
-        resistance[a * n] += part * seen_of_piece(j, i, neighbour.mutual) / diffusivity[j];
+        resistance[a * n] += shared * part * seen_of_piece(j, i, neighbour.mutual) / diffusivity[j];
         resistance[a * n + a] += part * g.own[j] / diffusivity[j];
         for (std::size_t b = 1; b < n; ++b) {
-          if (b != a) resistance[a * n + b] += part * seen_of_group(j, first + b - 1) / diffusivity[j];
+          if (b == a) continue;
+          resistance[a * n + b] +=
+              coupling[j] * coupling_of_group(first + b - 1) * part * seen_of_group(j, first + b - 1) / diffusivity[j];
         }
       }
     }
@@ -856,7 +902,8 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
   const auto half = [&](std::size_t i, std::size_t j) {
     double value = 0;
     p.for_each_member(i, [&](std::size_t n, const ExchangeGeometry::Member& member) {
-      if (member.piece == j) value = 0.5 * coupled[n] * member.part;
+      if (member.piece != j || coupling[j] <= 0) return;
+      value = 0.5 * coupled[n] * member.part * coupling[j] / coupling_of_group(n);
     });
     return value;
   };
@@ -944,6 +991,7 @@ Mat VesselExchange::from_cells() const { return parts_->shell_from_cells.get(); 
 Mat VesselExchange::cells() const { return parts_->shell_cells.get(); }
 const std::vector<double>& VesselExchange::cell_diagonal() const { return parts_->diagonal; }
 const ExchangeGeometry& VesselExchange::geometry() const { return parts_->geometry; }
+std::size_t VesselExchange::partners(std::size_t piece) const { return parts_->partners[piece].size(); }
 
 namespace {
 

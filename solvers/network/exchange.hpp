@@ -117,6 +117,22 @@ struct ExchangeGeometry {
 [[nodiscard]] ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselPiece> pieces,
                                                  std::size_t own, const ExchangeSettings& settings);
 
+/// How pieces and cells exchange.
+enum class ExchangeForm {
+  all_vessels,  ///< as ExchangeGeometry says
+  own_vessel,   ///< as if each vessel were alone
+  by_cell       ///< each cell of a piece apart, by its own value alone: M-matrices, X is zero
+};
+
+/// A geometry in another form, with one row per piece, or per cell of a piece (by_cell).
+struct ExchangeRows {
+  ExchangeGeometry geometry;
+  std::vector<std::size_t> piece;  ///< of each own row
+  std::vector<double> share;       ///< the row's part of it
+};
+/// Collective over `comm`.
+[[nodiscard]] ExchangeRows exchange_rows(MPI_Comm comm, const ExchangeGeometry& geometry, ExchangeForm form);
+
 /// What the lumen of a piece is made of: its mean is the sum of weight x unknown over `mean`, and what it loses is
 /// taken from the rows `loss`, shared by weight. A row below zero stands for none.
 struct LumenLink {
@@ -127,9 +143,10 @@ struct LumenLink {
 };
 
 /// Exchange of one piece in terms of its wall: to_tissue x lumen mean - from_tissue x wall value [m^3/s], and the
-/// diffusivity (or conductivity) of the tissue around it in the same unit as that of the cells [m^2/s].
+/// diffusivity (or conductivity) of the tissue around it in the same unit as that of the cells [m^2/s]. Two pieces see
+/// each other by the product of their `coupling`, 0 to 1.
 struct WallConductance {
-  double to_tissue = 0, from_tissue = 0, diffusivity = 1;
+  double to_tissue = 0, from_tissue = 0, diffusivity = 1, coupling = 1;
 };
 
 /// The linear exchange between cells and network, for pressure, oxygen and drugs alike: a system
@@ -163,6 +180,8 @@ class VesselExchange {
   /// Mean of the cells of each own piece by their weights. Collective.
   [[nodiscard]] std::vector<double> read(Vec cells) const;
   [[nodiscard]] const ExchangeGeometry& geometry() const;
+  /// Number of other pieces that the exchange of an own piece depends on.
+  [[nodiscard]] std::size_t partners(std::size_t piece) const;
 
  private:
   struct Parts;

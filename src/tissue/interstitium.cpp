@@ -66,7 +66,8 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
                      n_.out()));
   petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
   // The wall resists far more than the tissue between two vessels: each is taken alone.
-  exchange_ = std::make_unique<VesselExchange>(grid, network_->exchange_of_own_vessels(), nodes);
+  exchange_ = std::make_unique<VesselExchange>(
+      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel).geometry, nodes);
   rhs_network_ = solver_.network_vector();
 }
 
@@ -189,6 +190,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
   for (double& w : wall.conductance) w *= part;
   constexpr char most_turns = 4;
   constexpr int patience = 40;
+  constexpr double least_slope = 1e-6;  // of the wall's: keeps the pressure defined where nothing flows
   double last_total = std::numeric_limits<double>::infinity();
   std::vector<char> carried(wall.conductance.size(), 0), turns(carried);
   while (!settled && state.outer_iterations < most) {
@@ -244,7 +246,8 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
           // Not while filtration grows in: a state that settles anyway must not hang on the way to it.
           if (state.outer_iterations >= patience && carries != carried[p] && turns[p] < most_turns) ++turns[p];
           carried[p] = carries;
-          // Blood that now passes, now does not, all but stands: its proteins are those of the tissue around it.
+          // Blood that now passes, now does not, all but stands: what it filtered would leave its proteins behind until
+          // they held the rest.
           if (!carries || turns[p] >= most_turns) {
             wall.conductance[p] = part * given.conductance[p];
             wall.oncotic[p] = given.oncotic[p];
@@ -259,7 +262,7 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
               std::abs(now.flow - leak[p]) > settled_at * last_total)
             turns[p] = most_turns;
           const double target = leak[p] + mixing * (now.flow - leak[p]);
-          wall.conductance[p] = std::max(now.slope, 1e-6 * part * given.conductance[p]);
+          wall.conductance[p] = std::max(now.slope, least_slope * part * given.conductance[p]);
           wall.oncotic[p] = difference - target / wall.conductance[p];
         }
         total = last_total = sum_over(comm, total);

@@ -37,7 +37,7 @@ OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, con
       flow_(flow),
       op_(grid),
       solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
-  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::own_vessel);
+  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::all_vessels);
 }
 
 void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,
@@ -116,6 +116,22 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces);
   std::vector<PieceCoefficients> bent(owned_pieces);
   double supplied = 0;
+  bool decoupled = false;
+  // Where oxygen is used up between two vessels their potentials do not add up: a piece whose wall would see less than
+  // half of what the cells show around it by the vessels near it takes no heed of them from then on.
+  const auto decouple = [&](Vec cell_values, const std::vector<double>& moved) {
+    const std::vector<double> read = matrices_->read(cell_values);
+    decoupled = false;
+    for (std::size_t p = 0; p < owned_pieces; ++p) {
+      const PieceCoefficients& piece = bent[p];
+      if (piece.coupling <= 0 || piece.from_tissue <= 0) continue;
+      const double at_wall = (piece.to_tissue * lumen[p] - moved[p]) / piece.from_tissue;
+      const double alone = read[p] + moved[p] * piece.resistance / piece.diffusivity;
+      if (at_wall >= 0.5 * alone || at_wall >= alone) continue;
+      pieces[p].coupling = 0;
+      decoupled = true;
+    }
+  };
   // What use takes off the profile between the values of the cells of each piece, as a difference in the lumen [Pa],
   // linearised: it goes with the mean of the cells, so a part of it belongs to what the tissue gives back.
   const auto bend_profile = [&](Vec cell_values) {
@@ -185,7 +201,16 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       for (std::size_t i = 0; i < owned_pieces; ++i) lumen[i] += bend[i];
       matrices_->assemble(bent, node_slope, 0.0);
       petsc(VecSet(residual.get(), 0.0));
-      const std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
+      std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
+      if (with_slopes) {
+        decouple(cell_values, moved);
+        if (max_over(comm, decoupled ? 1 : 0) > 0) {
+          for (std::size_t p = 0; p < owned_pieces; ++p) bent[p].coupling = pieces[p].coupling;
+          matrices_->assemble(bent, node_slope, 0.0);
+          petsc(VecSet(residual.get(), 0.0));
+          moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
+        }
+      }
       supplied = 0;
       for (std::size_t i = 0; i < owned_pieces; ++i) {
         add(network_->piece_row(i), balance[i] - moved[i]);

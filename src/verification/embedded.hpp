@@ -78,7 +78,8 @@ class FixedLumen : private CellCoupling {
 };
 
 /// Errors of the exchange of each of the vessels on a grid, relative to the largest exchange among them.
-[[nodiscard]] std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& exact, bool corrected);
+[[nodiscard]] std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& exact, bool corrected,
+                                                  ExchangeForm form = ExchangeForm::all_vessels);
 
 /// `count` straight vessels of radius 1 and random direction in a cube of cells of size `spacing` (in radii), the first
 /// through a random place in the middle cell, the others within 0.6 of a cell (or 6 radii) of it, no two walls closer
@@ -97,7 +98,7 @@ struct ExchangeTable {
   double corrected = 0, uncorrected = 0;
 };
 [[nodiscard]] ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay,
-                                           double gap = 2.5);
+                                           double gap = 2.5, ExchangeForm form = ExchangeForm::all_vessels);
 
 /// Errors of the benchmark of D'Angelo (Koch et al. 2020, J Comput Phys 410:109370): tissue (-1,1)^2 x (0,1) around a
 /// vessel of radius 0.1 on the z axis, exact values p_v = 1 + z, p_t = -(1 + z) ln(max(r, R)) / (2 pi), exchange 1 + z
