@@ -221,17 +221,17 @@ class CellShares {
   CellShares(const GridSpec& spec, bool corrected) : spec_(spec), corrected_(corrected) {}
 
   /// Gives the curvature of ExchangeGeometry.
-  double of(const VesselPiece& piece, std::vector<Share>& out) const {
+  double of(const VesselPiece& piece, std::vector<Share>& out) {
     out.clear();
     double curvature = 0;
     const double h = *std::min_element(spec_.spacing.begin(), spec_.spacing.end());
-    const Point middle = along(piece.from, piece.to, 0.5);
+    const Point middle = along(piece.from, piece.to, 0.5), axis = minus(piece.to, piece.from);
+    for (std::size_t a = 0; a < 3; ++a) across_[a] = 1 - axis[a] * axis[a] / dot(axis, axis);
     if (!corrected_ && piece.radius <= 0) {
       add_cell(middle, 1, out);
     } else if (corrected_ && piece.radius < thin * h) {
       curvature = add_linear(middle, 1, out);
     } else {
-      const Point axis = minus(piece.to, piece.from);
       std::size_t least = 0;
       for (std::size_t a = 1; a < 3; ++a) {
         if (std::abs(axis[a]) < std::abs(axis[least])) least = a;
@@ -304,7 +304,7 @@ class CellShares {
       const double s = scaled(x, a) - 0.5;
       base[a] = static_cast<long>(std::floor(s));
       part[a] = s - static_cast<double>(base[a]);
-      spread += part[a] * (1 - part[a]) * spec_.spacing[a] * spec_.spacing[a];
+      spread += across_[a] * part[a] * (1 - part[a]) * spec_.spacing[a] * spec_.spacing[a];
     }
     for (int corner = 0; corner < 8; ++corner) {
       Cell cell{};
@@ -316,10 +316,11 @@ class CellShares {
       }
       if (w > 1e-12 * weight) out.push_back({cell, w});
     }
-    return weight * spread / 6;
+    return weight * spread / 4;  // a use of M / D makes the value M / (4 D) times the distance from the axis squared
   }
   const GridSpec& spec_;
   bool corrected_;
+  Point across_{};  // per axis: share of a unit step that leads away from the vessel, squared
 };
 
 /// The true potential of piece j at the wall of piece i less what the cells show of it, with the images in the walls.
@@ -485,7 +486,7 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   const std::size_t all = pieces.size();
   ExchangeGeometry geometry;
   for (const VesselPiece& piece : pieces) geometry.number.push_back(piece.number);
-  const CellShares shares(spec, settings.corrected);
+  CellShares shares(spec, settings.corrected);
   std::vector<Cell> cell(all);
   std::vector<std::size_t> offset{0};
   std::vector<Share> share, scratch;

@@ -97,7 +97,8 @@ struct ExchangeGeometry {
   std::vector<std::array<long, 3>> cell;  ///< place in the box
   std::vector<double> weight;             ///< positive; sum to 1 over a piece
   /// Of each own piece: times use of the solute per volume, over D, is by how much its cells read too high where use
-  /// bends the profile (linear interpolation): taken off the value in the tissue, or added to that in the lumen [m^2].
+  /// bends the profile across the vessel (linear interpolation): taken off the value in the tissue, or added to that in
+  /// the lumen [m^2].
   std::vector<double> curvature;
   std::vector<PetscInt> number;               ///< of the own pieces, then of all others near them
   std::vector<double> length;                 ///< of each of them [m]
@@ -120,7 +121,7 @@ struct ExchangeGeometry {
 /// How pieces and cells exchange.
 enum class ExchangeForm {
   all_vessels,  ///< as ExchangeGeometry says
-  own_vessel,   ///< as if each vessel were alone
+  own_vessel,   ///< as if each vessel were alone: where the wall resists far more than the tissue between two vessels
   by_cell       ///< each cell of a piece apart, by its own value alone: M-matrices, X is zero
 };
 

@@ -53,6 +53,8 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   rhs_cells_ = grid.vector();
   if (!network_) return;
   const PetscInt nodes = network_->local_unknowns(false);
+  exchange_ = std::make_unique<VesselExchange>(
+      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel).geometry, nodes);
   // Room for all entries: the matrix would move all it holds for each that has none.
   std::vector<PetscInt> of_node(network_->nodes(), 1);
   for (const auto& ends : network_->network().piece_nodes) {
@@ -65,9 +67,6 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   petsc(MatCreateAIJ(grid.comm(), nodes, nodes, PETSC_DETERMINE, PETSC_DETERMINE, 0, of_node.data(), 0, others.data(),
                      n_.out()));
   petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  // The wall resists far more than the tissue between two vessels: each is taken alone.
-  exchange_ = std::make_unique<VesselExchange>(
-      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel).geometry, nodes);
   rhs_network_ = solver_.network_vector();
 }
 

@@ -21,16 +21,18 @@ struct FreeVessel {
 /// What such vessels give off, value 0 far away: line sources of even strength on short parts of every vessel, so that
 /// the mean over the wall of each part is what its lumen and wall ask for (a boundary element method, independent of
 /// any grid). With tissue that uses the solute at `rate` x value the potential of a point is exp(-r sqrt(rate))/(4 pi
-/// r).
+/// r). With tissue that uses it at the constant rate `use` everywhere, the tissue around
+/// the first vessel gives it what it uses: use / 4 times the distance from its axis squared comes on top.
 class FreeSpaceVessels {
  public:
-  FreeSpaceVessels(std::vector<FreeVessel> vessels, double rate, double part_length);
+  FreeSpaceVessels(std::vector<FreeVessel> vessels, double rate, double part_length, double use = 0);
   /// Given off by each vessel in all [m^3/s].
   [[nodiscard]] const std::vector<double>& exchange() const { return exchange_; }
   /// Value in the tissue.
   [[nodiscard]] double value(const std::array<double, 3>& x) const;
   [[nodiscard]] const std::vector<FreeVessel>& vessels() const { return vessels_; }
   [[nodiscard]] double rate() const { return rate_; }
+  [[nodiscard]] double use() const { return use_; }
 
  private:
   struct Part {
@@ -40,7 +42,8 @@ class FreeSpaceVessels {
   };
   [[nodiscard]] double potential(const std::array<double, 3>& x, const Part& part, double radius) const;
   std::vector<FreeVessel> vessels_;
-  double rate_;
+  [[nodiscard]] double used_up(const std::array<double, 3>& x) const;
+  double rate_, use_;
   std::vector<Part> parts_;
   std::vector<double> exchange_;
 };
@@ -49,16 +52,17 @@ class FreeSpaceVessels {
 [[nodiscard]] std::vector<VesselPiece> pieces_of(const VesselGraph& graph, const CutNetwork& cut);
 
 /// Tissue of diffusivity 1 on a grid with vessels of given lumen values: A u + E'F E u = sources + E'T lumen, with a
-/// use of `rate` x value.
+/// use of `rate` x value + `use`.
 class FixedLumen : private CellCoupling {
  public:
-  FixedLumen(const Grid& grid, const Walls& walls, double rate, ExchangeGeometry geometry);
+  FixedLumen(const Grid& grid, const Walls& walls, double rate, ExchangeGeometry geometry, double use = 0);
   FixedLumen(const FixedLumen&) = delete;
   FixedLumen& operator=(const FixedLumen&) = delete;
-  /// Solves for given coefficients and lumen values of the pieces; `wall_value`: value on the fixed walls at a point,
-  /// null: that of `walls`. Gives the exchange of each own piece. NumericsError where it does not converge. Collective.
+  /// Solves for given coefficients and lumen values of the pieces; `field`: value beyond the fixed walls at a
+  /// point; null: that of `walls`. Gives the exchange of each own piece. NumericsError where it does not converge.
+  /// Collective.
   [[nodiscard]] std::vector<double> solve(std::span<const WallConductance> wall, std::span<const double> lumen,
-                                          const std::function<double(const std::array<double, 3>&)>& wall_value);
+                                          const std::function<double(const std::array<double, 3>&)>& field);
   [[nodiscard]] Vec cells() const { return cells_.get(); }
   /// What the pieces read of the cells. Collective.
   [[nodiscard]] std::vector<double> read() const { return exchange_.read(cells_.get()); }
@@ -69,7 +73,7 @@ class FixedLumen : private CellCoupling {
   void subtract_impl(const double* in, double* out) const override;
   const Grid* grid_;
   Walls walls_;
-  double rate_;
+  double rate_, use_;
   CellOperator op_;
   VesselExchange exchange_;
   EllipticSolver solver_;
@@ -93,12 +97,14 @@ struct RandomVessels {
 [[nodiscard]] RandomVessels random_vessels(int which, int count, double spacing, double biot, double gap);
 
 /// Largest exchange_errors() over `cases` sets of random vessels, corrected and (over the first 10) not; `decay`:
-/// inverse length over which the tissue uses the solute, per radius.
+/// inverse length over which the tissue uses the solute, per radius: at a rate in proportion to its value or, if
+/// `constant`, at that of the value 1 everywhere.
 struct ExchangeTable {
   double corrected = 0, uncorrected = 0;
 };
 [[nodiscard]] ExchangeTable exchange_table(int cases, int count, double spacing, double biot, double decay,
-                                           double gap = 2.5, ExchangeForm form = ExchangeForm::all_vessels);
+                                           double gap = 2.5, bool constant = false,
+                                           ExchangeForm form = ExchangeForm::all_vessels);
 
 /// Errors of the benchmark of D'Angelo (Koch et al. 2020, J Comput Phys 410:109370): tissue (-1,1)^2 x (0,1) around a
 /// vessel of radius 0.1 on the z axis, exact values p_v = 1 + z, p_t = -(1 + z) ln(max(r, R)) / (2 pi), exchange 1 + z

@@ -55,6 +55,16 @@ VerificationResult embedded(MPI_Comm, const Path&) {
     result.at_most(fmt::format("used over 20 radii, spacing {:g} radii: worst of 12", spacing), table.corrected,
                    spacing < 20 ? 0.02 : 0.05);
   }
+  // As oxygen where it saturates its users: at a constant rate, through a wall as that of red cells.
+  for (const double spacing : spacings) {
+    result.at_most(fmt::format("used at a constant rate, P R / D = 1.25, spacing {:g} radii: worst of 12", spacing),
+                   exchange_table(12, 1, spacing, 1.25, 0.05, 2.5, true).corrected, 0.02);
+  }
+  // As fluid: through leaky walls, each vessel as if it were alone.
+  for (const double spacing : spacings) {
+    result.at_most(fmt::format("2 vessels, each alone, P R / D = 0.01, spacing {:g} radii: worst of 12", spacing),
+                   exchange_table(12, 2, spacing, 0.01, 0, 2.5, false, ExchangeForm::own_vessel).corrected, 0.02);
+  }
   for (const double spacing : spacings) {
     const ExchangeTable table = exchange_table(4, 1, spacing, 0.005, 0);
     result.at_most(fmt::format("limited by the wall, P R / D = 0.005, uncorrected, spacing {:g} radii", spacing),

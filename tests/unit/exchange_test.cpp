@@ -109,7 +109,8 @@ TEST(ExchangeGeometry, SharesAreWhatLinearInterpolationGives) {
   EXPECT_EQ(g.cell[0], (std::array<long, 3>{5, 6, 6}));
   EXPECT_NEAR(g.weight[0], 0.75, 1e-12);
   EXPECT_NEAR(g.weight[1], 0.25, 1e-12);
-  EXPECT_NEAR(g.curvature[0], 0.75 * 0.25 / 6, 1e-12);
+  // Of (distance from the axis)^2 / 4 the cells show (3/4 (1/4)^2 + 1/4 (3/4)^2) / 4 where it is 0.
+  EXPECT_NEAR(g.curvature[0], 0.75 * 0.25 / 4, 1e-12);
 }
 
 TEST(ExchangeGeometry, ResistanceOfAlignedThinVesselIsPeacemans) {
@@ -257,6 +258,34 @@ TEST(VesselExchange, NothingMovesAtEqualValues) {
   petsc(VecSet(u.get(), 5));
   for (const double q : exchange.flow(u.get(), small.network(5).get())) EXPECT_NEAR(q, 0, 1e-12);
   for (const double q : exchange.flow(u.get(), small.network(6).get())) EXPECT_GT(q, 0);
+}
+
+TEST(VesselExchange, PiecesThatAreNotCoupledExchangeAsIfAlone) {
+  const Small small;
+  const ExchangeGeometry g = exchange_geometry(cube, small.pieces, small.pieces.size(), {});
+  ASSERT_FALSE(g.neighbour.empty());
+  VesselExchange all(small.grid, g, small.unknowns);
+  VesselExchange alone(small.grid, exchange_rows(PETSC_COMM_SELF, g, ExchangeForm::own_vessel).geometry,
+                       small.unknowns);
+  VecHandle u = small.grid.vector(), v = small.network(0);
+  randomise(u.get(), "u");
+  randomise(v.get(), "v");
+  const std::vector<WallConductance> walls(small.pieces.size(), {3, 3, 2});
+  alone.set(walls, small.links);
+  const std::vector<double> expected = alone.flow(u.get(), v.get());
+  const auto largest_difference = [&](double coupling) {
+    std::vector<WallConductance> given = walls;
+    for (WallConductance& w : given) w.coupling = coupling;
+    all.set(given, small.links);
+    const std::vector<double> flow = all.flow(u.get(), v.get());
+    double most = 0;
+    for (std::size_t i = 0; i < flow.size(); ++i) most = std::max(most, std::abs(flow[i] - expected[i]));
+    for (const double q : all.flow(small.grid.vector().get(), small.network(0).get())) EXPECT_NEAR(q, 0, 1e-12);
+    return most;
+  };
+  EXPECT_EQ(largest_difference(0), 0);
+  EXPECT_GT(largest_difference(0.5), 1e-4);
+  EXPECT_GT(largest_difference(1), largest_difference(0.5));
 }
 
 TEST(VesselExchange, OnePieceAloneIsWallAndCellInSeries) {
