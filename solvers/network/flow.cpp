@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <numbers>
 #include <numeric>
@@ -211,10 +212,15 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
   };
   state.converged = state.oscillating = false;
   static const int relax = getenv("RELAX") ? atoi(getenv("RELAX")) : 5;
-  static const double drag0 = getenv("DRAG") ? atof(getenv("DRAG")) : 0.0;
+  static const double drag0 = getenv("DRAG") ? atof(getenv("DRAG")) : 0.5;
   static const double ltol = getenv("LTOL") ? atof(getenv("LTOL")) : 1e-2;
   static const bool talk = getenv("TALK");
   long krylov = 0;
+  static const double half_step = getenv("HALF") ? atof(getenv("HALF")) : 0; static const float lowest = getenv("LOW") ? atof(getenv("LOW")) : 1;
+  static const int tries = getenv("TRIES") ? atoi(getenv("TRIES")) : 3;
+  static const float up = getenv("UP") ? atof(getenv("UP")) : 3, down = getenv("DOWN") ? atof(getenv("DOWN")) : 0.5, top = getenv("TOP") ? atof(getenv("TOP")) : 4, bottom = getenv("BOTTOM") ? atof(getenv("BOTTOM")) : 1e-4;
+  static const double clip = getenv("CLIP") ? atof(getenv("CLIP")) : 0.2;
+  std::vector<float> drag(pieces, static_cast<float>(drag0)), last(pieces);
   for (state.iterations = 1; state.iterations <= max_iterations; ++state.iterations) {
     iterate(imbalance);
     if (state.change <= tolerance && imbalance > exact) {
@@ -231,7 +237,16 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
       den += state.red_cells[p];
       if (std::abs(state.haematocrit[p] - used[p]) > 1e-4) moving += state.red_cells[p];
     }
+    static const double t0 = MPI_Wtime();
+    if (talk) printf("[%.1f] ", MPI_Wtime() - t0), fflush(stdout);
     if (talk) printf("%d change %.2e fluxw %.2e moving flux %.4f", state.iterations, state.change, num / den, moving / den);
+    if (talk && state.iterations > max_iterations - 12) {
+      std::size_t w = 0; double ww = 0, lq = 0; for (double q : state.flow) lq = std::max(lq, std::abs(q));
+      for (std::size_t p = 0; p < pieces; ++p) { const double a = std::min(1.0, std::abs(state.flow[p]) / (1e-3 * lq)) * std::abs(state.haematocrit[p] - used[p]); if (a > ww) { ww = a; w = p; } }
+      printf("\n worst %zu q %.3e of max %.2e h %.5f used %.5f", w, state.flow[w], lq, state.haematocrit[w], used[w]);
+      for (int e = 0; e < 2; ++e) { const std::size_t n = at(network_->piece_nodes[w][e]); printf("\n   node %zu b%d:", n, (int)network_->boundary[n]); for (int k = at_node_.offset[n]; k < at_node_.offset[n+1]; ++k) { const std::size_t p = at(at_node_.piece[k]); printf(" [%zu out %.4e h %.4f used %.4f d %.2f]", p, (network_->piece_nodes[p][0] == (long)n ? 1 : -1) * state.flow[p], state.haematocrit[p], used[p], 2e6*radius_[p]); } }
+      printf("\n");
+    }
     if (state.change <= tolerance) {
       state.converged = true;
       break;
@@ -243,14 +258,37 @@ void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) c
       continue;
     }
     if (!newton) newton = std::make_unique<LinearisedFlow>(*network_, red_cells, *laplacian_, fixed_);
-    const SolveReport report = newton->solve(state, used, conductances, drag0, ltol, change);
-    krylov += report.iterations;
-    double big = 0;
-    for (std::size_t p = 0; p < pieces; ++p) {
-      big = std::max(big, std::abs(change[p]));
-      used[p] = std::clamp(used[p] + change[p], 0.0, 0.95);
+    double mean_drag = 0;
+    for (std::size_t p = 0; p < pieces; ++p) mean_drag += static_cast<double>(drag[p]) / static_cast<double>(pieces);
+    if (talk) printf(" drag %.3f", mean_drag);
+    for (int attempt = 0;; ++attempt) {
+      const SolveReport report = newton->solve(state, used, conductances, drag, ltol, change);
+      krylov += report.iterations;
+      double big = 0;
+      long over = 0;
+      for (std::size_t p = 0; p < pieces; ++p) {
+        big = std::max(big, std::abs(change[p]));
+        if (std::abs(change[p]) <= clip) continue;
+        ++over;
+        if (attempt < tries) drag[p] = std::clamp(drag[p] * 4, 0.25F, top);
+      }
+      if (talk) printf("%s%d its, largest step %.2e, over %ld", attempt ? ", " : " | ", report.iterations, big, over);
+      if (!report.converged && attempt < tries)
+        for (float& d : drag) d = std::max(d, 0.25F);
+      else if (over == 0 || attempt == tries) break;
     }
-    if (talk) printf(" | %d its, largest step %.2e\n", report.iterations, big);
+    if (talk) printf("\n");
+    if (getenv("WATCH")) for (const char* w = getenv("WATCH"); w && *w; w = strchr(w, ',') ? strchr(w, ',') + 1 : nullptr) { const auto p = at(atol(w)); printf("   watch %zu q %.4e h %.5f used %.5f drag %.4f change %.5f\n", p, state.flow[p], state.haematocrit[p], used[p], drag[p], change[p]); }
+    for (std::size_t p = 0; p < pieces; ++p) {
+      double step = std::clamp(change[p], -clip, clip);
+      const double before = last[p];
+      if (step * before < 0 && std::abs(step) > 0.3 * std::abs(before)) {
+        drag[p] = std::clamp(drag[p] * up, lowest, top);
+        if (half_step > 0) step *= half_step; else step = std::clamp((state.haematocrit[p] - used[p]) / (1 + static_cast<double>(drag[p])), -clip, clip);
+      } else drag[p] = std::max(drag[p] * down, bottom);
+      used[p] = std::clamp(used[p] + step, 0.0, 0.95);
+      last[p] = static_cast<float>(step);
+    }
   }
   if (!state.converged) {
     used = best;

@@ -5,7 +5,7 @@
 namespace sanctuary {
 namespace {
 
-constexpr int most_iterations = 60, restart = 30;
+constexpr int most_iterations = 25, restart = 25;
 
 template <class Work>
 PetscErrorCode guarded(Work&& work) {
@@ -75,7 +75,7 @@ void LinearisedFlow::precondition(Vec in, Vec out) {
 }
 
 SolveReport LinearisedFlow::solve(const BloodFlow& state, std::span<const double> used,
-                                  std::span<const double> conductance, double drag, double tolerance,
+                                  std::span<const double> conductance, std::span<const float> drag, double tolerance,
                                   std::span<double> change) {
   conductance_ = conductance;
   red_cells_->linearise(state, used, drag);

@@ -20,7 +20,7 @@ class LinearisedFlow {
   /// Change of the haematocrits that give the conductances, of each local piece; see RedCells::linearise. `tolerance`:
   /// of the 2-norm of the imbalances of blood, relative.
   SolveReport solve(const BloodFlow& state, std::span<const double> used, std::span<const double> conductance,
-                    double drag, double tolerance, std::span<double> change);
+                    std::span<const float> drag, double tolerance, std::span<double> change);
 
  private:
   void multiply(Vec in, Vec out);

@@ -51,10 +51,13 @@ std::vector<double> each_against_rest_shares(SplitForm form, double inflow_haema
   std::vector<double> share(flow.size(), 0.0);
   double sum = 0;
   for (const auto i : order) {
-    double widest = 0;
-    for (const auto j : order)
-      if (j != i) widest = std::max(widest, diameter[j]);
-    share[i] = red_cell_share(form, flow[i] / blood, inflow_haematocrit, parent_diameter, diameter[i], widest);
+    double width = 0, rest = 0;
+    for (const auto j : order) {
+      if (j == i) continue;
+      width += flow[j] * diameter[j];
+      rest += flow[j];
+    }
+    share[i] = red_cell_share(form, flow[i] / blood, inflow_haematocrit, parent_diameter, diameter[i], width / rest);
     sum += share[i];
   }
   // Many thin daughters may each fall under the plasma-skimming threshold: then the law has nothing to say.

@@ -280,7 +280,7 @@ void RedCells::sweep(BloodFlow& state) {
   net.node_halo.update(std::span<double>(state.red_inflow));
 }
 
-void RedCells::linearise(const BloodFlow& state, std::span<const double> used, double drag) {
+void RedCells::linearise(const BloodFlow& state, std::span<const double> used, std::span<const float> drag) {
   state_ = &state;
   used_ = used;
   drag_ = drag;
@@ -294,7 +294,7 @@ void RedCells::linearise(const BloodFlow& state, std::span<const double> used, d
       fall = std::log(laws_->apparent_viscosity(2 * radius_[p], used[p] + step) / low) / step;
     }
     slope_[p] = static_cast<float>(-fall * std::abs(state.flow[p]));
-    offset_[p] = static_cast<float>((state.haematocrit[p] - used[p]) / (1 + drag));
+    offset_[p] = static_cast<float>((state.haematocrit[p] - used[p]) / (1 + static_cast<double>(drag[p])));
   }
   coefficient_.clear();
   Feed feed;
@@ -366,9 +366,10 @@ void RedCells::differentiate(std::size_t n, Feed& feed) {
     row[m] = with_feed / blood;
     row[m + 1] = stretch * row[m + 1] + with_feed * with_arriving;
     row[m + 2] *= stretch;
-    row[m + 3] = (1 + drag_) * static_cast<double>(offset_[p]);
+    const double keep = 1 + static_cast<double>(drag_[p]);
+    row[m + 3] = keep * static_cast<double>(offset_[p]);
     for (std::size_t j = 0; j < m; ++j)
-      matrix[k * m + j] = (k == j ? 1 + drag_ : 0.0) - row[j] * static_cast<double>(slope_[feed.out[j]]);
+      matrix[k * m + j] = (k == j ? keep : 0.0) - row[j] * static_cast<double>(slope_[feed.out[j]]);
   }
   for (std::size_t i = 0; i < m; ++i) {  // Gauss-Jordan elimination with row exchanges
     std::size_t pivot = i;
@@ -465,7 +466,7 @@ void RedCells::respond(std::span<const double> pressure, std::span<const double>
         }
         const double more_blood = x[k] + static_cast<double>(slope_[p]) * of_used;
         const double more_red =
-            std::abs(state.flow[p]) * ((1 + drag_) * of_used - residual) + state.haematocrit[p] * more_blood;
+            std::abs(state.flow[p]) * ((1 + static_cast<double>(drag_[p])) * of_used - residual) + state.haematocrit[p] * more_blood;
         surplus[n] += more_blood;
         relay_->put(p, {more_blood, more_red, of_used});
         arrive(p, downstream(net, state, p), more_blood, more_red);

@@ -29,8 +29,9 @@ class RedCells {
   void sweep(BloodFlow& state);
 
   /// Derivatives at the state of the last sweep. Sought are the changes dh of the haematocrits `used` that gave the
-  /// conductances, with (1 + drag) dh = state.haematocrit - used + (change of state.haematocrit).
-  void linearise(const BloodFlow& state, std::span<const double> used, double drag);
+  /// conductances, with (1 + drag) dh for each local piece's `drag`,
+  /// X dh = state.haematocrit - used + (change of state.haematocrit).
+  void linearise(const BloodFlow& state, std::span<const double> used, std::span<const float> drag);
   /// Changes when the pressures of the local nodes change by `pressure` at the given conductances: `surplus` (own
   /// nodes) is the change of what leaves each node less what arrives [m^3/s]. With `change` (of each local piece): the
   /// changes of `used`; else the part of all that is linear in `pressure`.
@@ -58,7 +59,7 @@ class RedCells {
   // Of the linearisation:
   const BloodFlow* state_ = nullptr;
   std::span<const double> used_;
-  double drag_ = 0;
+  std::span<const float> drag_;
   std::vector<float> slope_;        // change of |flow| of each piece with the haematocrit used, pressures fixed [m^3/s]
   std::vector<float> offset_;       // change of the haematocrit used where no flow changes
   std::vector<float> coefficient_;  // of the nodes in order, see differentiate
