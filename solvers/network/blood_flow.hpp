@@ -49,9 +49,13 @@ struct BloodFlow {
       red_inflow;  ///< red cells entering at each node through the boundary; none where no vessel leads on [m^3/s]
   std::vector<double> inflow;  ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
   bool converged = false;
-  bool oscillating = false;  ///< the haematocrit runs through a cycle: no steady state was found
+  bool oscillating = false;  ///< no steady state was found: what moves is told below
   int iterations = 0;
-  double change = 0;              ///< largest change of a haematocrit in the last iteration (weighted_change)
+  // Changes of the haematocrit under one full round of pressures and red cells, undamped:
+  double change = 0;              ///< the largest (FlowSolver::weighted_change)
+  double flux_change = 0;         ///< the mean by flow and length over that of the haematocrit
+  double moving_segments = 0;     ///< share of the pieces that change by more than 1e-4 (as in `change`)
+  double moving_red_cells = 0;    ///< share of the red-cell flux, by length, in these pieces
   double blood_imbalance = 0;     ///< largest imbalance at a node over the boundary inflow
   double red_cell_imbalance = 0;  ///< boundary red cells in minus out, over in
   /// Red cells that the pieces bring to each own node less those they take from it [m^3/s].

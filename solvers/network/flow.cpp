@@ -1,9 +1,8 @@
 #include "solvers/network/flow.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
-#include <deque>
 #include <numbers>
 #include <numeric>
 
@@ -15,16 +14,16 @@
 namespace sanctuary {
 namespace {
 
-constexpr double negligible = 1e-13;  // of the largest flow: such a flow carries no red cells
-constexpr double slow = 1e-3;         // of the largest flow: below it, rounding of the pressures moves the haematocrit
-constexpr double rounding = 1e-7;     // a change that stalls below it is the pressures' rounding, not a cycle
-constexpr double half = 0.5;          // a piece that filters off more of its blood than this lets no red cells through
+constexpr double slow = 1e-3;      // of the largest flow: below it, rounding of the pressures moves the haematocrit
+constexpr double rounding = 1e-7;  // a change that stalls below it is the pressures' rounding, not a cycle
+constexpr double moves = 1e-4;     // changes of a haematocrit above it count as moving
 
-constexpr std::size_t depth = 6;         // iterations that Anderson's acceleration remembers
-constexpr double near_end = 3e-4;        // change of the haematocrit under which it acts
 constexpr double exact = 1e-13;          // imbalance of the pressures at the end
 constexpr double pressure_share = 1e-4;  // imbalance over the change of the haematocrit before
 constexpr double coarsest = 1e-6;        // largest imbalance on the way
+
+constexpr double far = 2e-2, relaxation = 0.5;  // change by flux from which on steps follow the residual alone
+constexpr int most_relaxations = 6;
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
@@ -32,6 +31,11 @@ double largest_of(const std::vector<double>& values, MPI_Comm comm) {
   double largest = 0;
   for (const double q : values) largest = std::max(largest, std::abs(q));
   return max_over(comm, largest);
+}
+
+/// How a change of the haematocrit counts in a piece.
+double weight_of(double flow, double largest) {
+  return largest > 0 ? std::min(1.0, std::abs(flow) / (slow * largest)) : 0.0;
 }
 
 }  // namespace
@@ -189,113 +193,137 @@ void FlowSolver::balance(BloodFlow& state) const {
 double FlowSolver::weighted_change(const BloodFlow& state, const std::vector<double>& haematocrit) const {
   const double largest = largest_of(state.flow, network_->comm);
   double change = 0;
-  for (std::size_t p = 0; p < haematocrit.size(); ++p) {
-    const double weight = largest > 0 ? std::min(1.0, std::abs(state.flow[p]) / (slow * largest)) : 0.0;
-    change = std::max(change, weight * std::abs(state.haematocrit[p] - haematocrit[p]));
-  }
+  for (std::size_t p = 0; p < haematocrit.size(); ++p)
+    change = std::max(change, weight_of(state.flow[p], largest) * std::abs(state.haematocrit[p] - haematocrit[p]));
   return max_over(network_->comm, change);
 }
+
+void FlowSolver::judge(const std::vector<double>& used, BloodFlow& state) const {
+  const CutNetwork& net = *network_;
+  const double largest = largest_of(state.flow, net.comm);
+  double change = 0;
+  std::array<double, 5>
+      sums{};  // change by flow and length, red cells by length, of those that move, their number, all
+  auto& [moved, red_cells, moving_red_cells, moving, all] = sums;
+  for (std::size_t p = 0; p < net.own_pieces; ++p) {
+    const double difference = std::abs(state.haematocrit[p] - used[p]),
+                 carried = state.red_cells[p] * net.piece_length[p];
+    const double counts = difference * weight_of(state.flow[p], largest);
+    change = std::max(change, counts);
+    moved += difference * std::abs(state.flow[p]) * net.piece_length[p];
+    red_cells += carried;
+    all += 1;
+    if (counts <= moves) continue;
+    moving += 1;
+    moving_red_cells += carried;
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, net.comm);
+  state.change = max_over(net.comm, change);
+  state.flux_change = red_cells > 0 ? moved / red_cells : 0.0;
+  state.moving_red_cells = red_cells > 0 ? moving_red_cells / red_cells : 0.0;
+  state.moving_segments = all > 0 ? moving / all : 0.0;
+}
+
+/// Newton steps in pseudo-time: each piece has its own drag, the inverse of its time step. A haematocrit that swings to
+/// and fro (at kinks of the phase separation, where a flow turns) goes back to small steps in the direction of its own
+/// residual, which leads on past a steady state that has ceased to be; all others take full steps.
+class FlowSolver::NewtonSteps {
+ public:
+  NewtonSteps(const FlowSolver& flow, RedCells& red_cells)
+      : comm_(flow.network().comm),
+        system_(flow.network(), red_cells, *flow.laplacian_, flow.fixed_),
+        drag_(flow.network().pieces(), first_drag),
+        last_(drag_.size(), 0.0F),
+        change_(drag_.size()) {}
+
+  void advance(const BloodFlow& state, std::span<const double> conductance, std::vector<double>& used) {
+    for (int attempt = 0; attempt <= most_attempts; ++attempt) {
+      const SolveReport report = system_.solve(state, used, conductance, drag_, linear_tolerance, change_);
+      double largest = 0;
+      for (const double step : change_) largest = std::max(largest, std::abs(step));
+      largest = max_over(comm_, largest);
+      if ((report.converged && largest <= absurd) || attempt == most_attempts) break;
+      // Close to a singular system: somewhere a steady state is about to cease.
+      for (std::size_t p = 0; p < drag_.size(); ++p) {
+        if (!report.converged) drag_[p] = std::max(drag_[p], stalled_drag);
+        if (std::abs(change_[p]) > longest) drag_[p] = std::clamp(4 * drag_[p], stalled_drag, most_drag);
+      }
+    }
+    for (std::size_t p = 0; p < drag_.size(); ++p) {
+      double step = std::clamp(change_[p], -longest, longest);
+      const auto before = static_cast<double>(last_[p]);
+      if (step * before < 0 && std::abs(step) > swings * std::abs(before)) {
+        const double least = std::clamp(std::abs(step) / coarse, 0.02, 1.0);
+        drag_[p] = std::clamp(3 * drag_[p], static_cast<float>(least), most_drag);
+        if (std::abs(step) > fine)
+          step = std::clamp((state.haematocrit[p] - used[p]) / (1 + static_cast<double>(drag_[p])), -longest, longest);
+      } else {
+        drag_[p] = std::max(0.5F * drag_[p], least_drag);
+      }
+      used[p] = std::clamp(used[p] + step, 0.0, 0.95);
+      last_[p] = static_cast<float>(step);
+    }
+  }
+
+ private:
+  static constexpr float first_drag = 0.5, least_drag = 1e-4F, most_drag = 4, stalled_drag = 0.25;
+  static constexpr double linear_tolerance = 0.1;
+  static constexpr double longest = 0.2, absurd = 1;   // steps of a haematocrit
+  static constexpr double swings = 0.3;                // of the last step, the other way
+  static constexpr double coarse = 1e-3, fine = 1e-4;  // swings that call for full drag, for none
+  static constexpr int most_attempts = 2;
+  MPI_Comm comm_;
+  LinearisedFlow system_;
+  std::vector<float> drag_, last_;
+  std::vector<double> change_;
+};
 
 void FlowSolver::solve(BloodFlow& state, double tolerance, int max_iterations) const {
   const std::size_t pieces = network_->pieces();
   if (state.leak.size() != pieces) state.leak.assign(pieces, 0.0);
   if (state.viscous_haematocrit.size() != pieces) state.viscous_haematocrit.assign(pieces, laws_.inlet_haematocrit);
-  std::vector<double> used = state.viscous_haematocrit, best = used, conductances, change(pieces);
+  std::vector<double> used = state.viscous_haematocrit, best = used, conductances;
   RedCells red_cells(*network_, at_node_, radius_, laws_);
-  std::unique_ptr<LinearisedFlow> newton;
+  std::unique_ptr<NewtonSteps> newton;
   double least = 1e300, imbalance = coarsest;
   const auto iterate = [&](double pressure_tolerance) {
     conductances = conductance(used);
     flows_at(conductances, state, pressure_tolerance);
     red_cells.sweep(state);
-    state.change = weighted_change(state, used);
+    judge(used, state);
   };
   state.converged = state.oscillating = false;
-  static const int relax = getenv("RELAX") ? atoi(getenv("RELAX")) : 5;
-  static const double drag0 = getenv("DRAG") ? atof(getenv("DRAG")) : 0.5;
-  static const double ltol = getenv("LTOL") ? atof(getenv("LTOL")) : 1e-2;
-  static const bool talk = getenv("TALK");
-  long krylov = 0;
-  static const double half_step = getenv("HALF") ? atof(getenv("HALF")) : 0; static const float lowest = getenv("LOW") ? atof(getenv("LOW")) : 1;
-  static const int tries = getenv("TRIES") ? atoi(getenv("TRIES")) : 3;
-  static const float up = getenv("UP") ? atof(getenv("UP")) : 3, down = getenv("DOWN") ? atof(getenv("DOWN")) : 0.5, top = getenv("TOP") ? atof(getenv("TOP")) : 4, bottom = getenv("BOTTOM") ? atof(getenv("BOTTOM")) : 1e-4;
-  static const double clip = getenv("CLIP") ? atof(getenv("CLIP")) : 0.2;
-  std::vector<float> drag(pieces, static_cast<float>(drag0)), last(pieces);
   for (state.iterations = 1; state.iterations <= max_iterations; ++state.iterations) {
     iterate(imbalance);
     if (state.change <= tolerance && imbalance > exact) {
       imbalance = exact;
       iterate(imbalance);
     }
-    if (state.change < least) {
-      least = state.change;
+    if (state.flux_change < least) {
+      least = state.flux_change;
       best = used;
     }
-    double num = 0, den = 0, moving = 0;
-    for (std::size_t p = 0; p < pieces; ++p) {
-      num += std::abs(state.flow[p] * (state.haematocrit[p] - used[p]));
-      den += state.red_cells[p];
-      if (std::abs(state.haematocrit[p] - used[p]) > 1e-4) moving += state.red_cells[p];
-    }
-    static const double t0 = MPI_Wtime();
-    if (talk) printf("[%.1f] ", MPI_Wtime() - t0), fflush(stdout);
-    if (talk) printf("%d change %.2e fluxw %.2e moving flux %.4f", state.iterations, state.change, num / den, moving / den);
-    if (talk && state.iterations > max_iterations - 12) {
-      std::size_t w = 0; double ww = 0, lq = 0; for (double q : state.flow) lq = std::max(lq, std::abs(q));
-      for (std::size_t p = 0; p < pieces; ++p) { const double a = std::min(1.0, std::abs(state.flow[p]) / (1e-3 * lq)) * std::abs(state.haematocrit[p] - used[p]); if (a > ww) { ww = a; w = p; } }
-      printf("\n worst %zu q %.3e of max %.2e h %.5f used %.5f", w, state.flow[w], lq, state.haematocrit[w], used[w]);
-      for (int e = 0; e < 2; ++e) { const std::size_t n = at(network_->piece_nodes[w][e]); printf("\n   node %zu b%d:", n, (int)network_->boundary[n]); for (int k = at_node_.offset[n]; k < at_node_.offset[n+1]; ++k) { const std::size_t p = at(at_node_.piece[k]); printf(" [%zu out %.4e h %.4f used %.4f d %.2f]", p, (network_->piece_nodes[p][0] == (long)n ? 1 : -1) * state.flow[p], state.haematocrit[p], used[p], 2e6*radius_[p]); } }
-      printf("\n");
-    }
     if (state.change <= tolerance) {
+      best = used;
       state.converged = true;
       break;
     }
-    imbalance = std::clamp(pressure_share * state.change, exact, std::min(imbalance * 10, coarsest));
-    if (state.iterations <= relax) {
-      if (talk) printf("\n");
-      for (std::size_t p = 0; p < pieces; ++p) used[p] += 0.5 * (state.haematocrit[p] - used[p]);
+    if (state.iterations == max_iterations) break;
+    imbalance = std::clamp(pressure_share * std::min(state.change, 10 * state.flux_change), exact,
+                           std::min(imbalance * 10, coarsest));
+    if (!newton && state.flux_change > far && state.iterations <= most_relaxations) {
+      for (std::size_t p = 0; p < pieces; ++p) used[p] += relaxation * (state.haematocrit[p] - used[p]);
       continue;
     }
-    if (!newton) newton = std::make_unique<LinearisedFlow>(*network_, red_cells, *laplacian_, fixed_);
-    double mean_drag = 0;
-    for (std::size_t p = 0; p < pieces; ++p) mean_drag += static_cast<double>(drag[p]) / static_cast<double>(pieces);
-    if (talk) printf(" drag %.3f", mean_drag);
-    for (int attempt = 0;; ++attempt) {
-      const SolveReport report = newton->solve(state, used, conductances, drag, ltol, change);
-      krylov += report.iterations;
-      double big = 0;
-      long over = 0;
-      for (std::size_t p = 0; p < pieces; ++p) {
-        big = std::max(big, std::abs(change[p]));
-        if (std::abs(change[p]) <= clip) continue;
-        ++over;
-        if (attempt < tries) drag[p] = std::clamp(drag[p] * 4, 0.25F, top);
-      }
-      if (talk) printf("%s%d its, largest step %.2e, over %ld", attempt ? ", " : " | ", report.iterations, big, over);
-      if (!report.converged && attempt < tries)
-        for (float& d : drag) d = std::max(d, 0.25F);
-      else if (over == 0 || attempt == tries) break;
-    }
-    if (talk) printf("\n");
-    if (getenv("WATCH")) for (const char* w = getenv("WATCH"); w && *w; w = strchr(w, ',') ? strchr(w, ',') + 1 : nullptr) { const auto p = at(atol(w)); printf("   watch %zu q %.4e h %.5f used %.5f drag %.4f change %.5f\n", p, state.flow[p], state.haematocrit[p], used[p], drag[p], change[p]); }
-    for (std::size_t p = 0; p < pieces; ++p) {
-      double step = std::clamp(change[p], -clip, clip);
-      const double before = last[p];
-      if (step * before < 0 && std::abs(step) > 0.3 * std::abs(before)) {
-        drag[p] = std::clamp(drag[p] * up, lowest, top);
-        if (half_step > 0) step *= half_step; else step = std::clamp((state.haematocrit[p] - used[p]) / (1 + static_cast<double>(drag[p])), -clip, clip);
-      } else drag[p] = std::max(drag[p] * down, bottom);
-      used[p] = std::clamp(used[p] + step, 0.0, 0.95);
-      last[p] = static_cast<float>(step);
-    }
+    if (!newton) newton = std::make_unique<NewtonSteps>(*this, red_cells);
+    newton->advance(state, conductances, used);
   }
+  state.iterations = std::min(state.iterations, max_iterations);
   if (!state.converged) {
     used = best;
     iterate(exact);
     state.converged = state.change <= rounding;
   }
-  if (talk) printf("total krylov %ld\n", krylov);
   state.oscillating = !state.converged;
   state.viscous_haematocrit = std::move(best);
   balance(state);

@@ -13,9 +13,10 @@
 namespace sanctuary {
 
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point. Each piece has its own mixing factor, the secant of its
-/// own residual: what swings back and forth (a vessel between two whose flow turns) is damped there and nowhere else.
-/// Near the fixed point Anderson's acceleration (1965, J ACM 12:547) adds the modes that run through many pieces.
+/// pressure, viscosity from both, to a fixed point: a few relaxed rounds, then Newton's method in pseudo-time (each
+/// round one solve for the pressures and some ten cycles of its preconditioner), which follows the haematocrit to a
+/// steady state whether or not plain repetition would settle there. What counts as settled is the change under one full
+/// round without any damping.
 /// Pressures are found as well as the haematocrit is known; the last ones to rounding. Each rank works on its part of
 /// the network; the sweep crosses from rank to rank in flow order, so that its result does not depend on how the
 /// network is dealt out. All functions but the queries are collective.
@@ -67,7 +68,10 @@ class FlowSolver {
   [[nodiscard]] const NetworkLaplacian& laplacian() const { return *laplacian_; }
 
  private:
+  class NewtonSteps;
   void find_parts(bool strict);
+  /// Fills what `state` says of its changes against the haematocrits that gave the resistances.
+  void judge(const std::vector<double>& used, BloodFlow& state) const;
   const CutNetwork* network_;
   std::vector<double> radius_, factor_;
   BloodLaws laws_;

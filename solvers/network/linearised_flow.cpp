@@ -5,7 +5,7 @@
 namespace sanctuary {
 namespace {
 
-constexpr int most_iterations = 25, restart = 25;
+constexpr int most_iterations = 24, restart = 12;
 
 template <class Work>
 PetscErrorCode guarded(Work&& work) {
@@ -34,8 +34,8 @@ LinearisedFlow::LinearisedFlow(const CutNetwork& network, RedCells& red_cells, N
     return guarded([&] { static_cast<LinearisedFlow*>(context)->multiply(in, out); });
   };
   using Product = PetscErrorCode (*)(Mat, Vec, Vec);
-  petsc(MatShellSetOperation(matrix_.get(), MATOP_MULT,
-                             reinterpret_cast<void (*)(void)>(static_cast<Product>(product))));
+  petsc(
+      MatShellSetOperation(matrix_.get(), MATOP_MULT, reinterpret_cast<void (*)(void)>(static_cast<Product>(product))));
   petsc(MatCreateVecs(matrix_.get(), unknown_.out(), right_.out()));
   petsc(KSPCreate(network.comm, ksp_.out()));
   petsc(KSPSetOptionsPrefix(ksp_.get(), "flow_newton_"));
@@ -62,7 +62,7 @@ void LinearisedFlow::multiply(Vec in, Vec out) {
   }
   network_->node_halo.update(std::span<double>(pressure_));
   const WriteAccess surplus(out);
-  red_cells_->respond(pressure_, conductance_, {surplus.data(), network_->own_nodes});
+  red_cells_->respond(pressure_, {surplus.data(), network_->own_nodes});
   for (std::size_t n = 0; n < network_->own_nodes; ++n) {
     if (fixed_[n]) surplus[n] = 0;
   }
@@ -77,12 +77,11 @@ void LinearisedFlow::precondition(Vec in, Vec out) {
 SolveReport LinearisedFlow::solve(const BloodFlow& state, std::span<const double> used,
                                   std::span<const double> conductance, std::span<const float> drag, double tolerance,
                                   std::span<double> change) {
-  conductance_ = conductance;
-  red_cells_->linearise(state, used, drag);
+  red_cells_->linearise(state, used, conductance, drag);
   std::fill(pressure_.begin(), pressure_.end(), 0.0);
   {
     const WriteAccess b(right_.get());
-    red_cells_->respond(pressure_, conductance, {b.data(), network_->own_nodes}, change);
+    red_cells_->respond(pressure_, {b.data(), network_->own_nodes}, change);
     for (std::size_t n = 0; n < network_->own_nodes; ++n) b[n] = fixed_[n] ? 0.0 : -b[n];
   }
   petsc(VecSet(unknown_.get(), 0));
@@ -102,7 +101,7 @@ SolveReport LinearisedFlow::solve(const BloodFlow& state, std::span<const double
   }
   network_->node_halo.update(std::span<double>(pressure_));
   std::vector<double> surplus(network_->own_nodes);
-  red_cells_->respond(pressure_, conductance, surplus, change);
+  red_cells_->respond(pressure_, surplus, change);
   return report;
 }
 

@@ -30,7 +30,6 @@ class LinearisedFlow {
   RedCells* red_cells_;
   NetworkLaplacian* laplacian_;
   std::span<const char> fixed_;
-  std::span<const double> conductance_;
   std::vector<double> pressure_;
   MatHandle matrix_;
   KspHandle ksp_;

@@ -111,20 +111,16 @@ class RedCells::Relay {
 /// What feeds a node and what leaves it; the lists are kept for the next one.
 struct RedCells::Feed {
   double red_cells = 0, plasma = 0, protein = 0, arriving = 0, width = 0, from_outside = 0;
-  double blood = 0;           ///< that leaves, through pieces and the boundary
-  double haematocrit = 0;     ///< of all that arrives
-  bool separates = false;     ///< else all that leaves has one haematocrit
+  double blood = 0;        ///< that leaves, through pieces and the boundary
+  double haematocrit = 0;  ///< of all that arrives
+  bool separates = false;  ///< else all that leaves has one haematocrit
   std::vector<std::size_t> out;
   std::vector<double> flow, diameter, haematocrit_out, varied, matrix, right;
 };
 
 RedCells::RedCells(const CutNetwork& network, const PiecesAtNodes& at_node, std::span<const double> radius,
                    const BloodLaws& laws)
-    : network_(&network),
-      at_node_(&at_node),
-      radius_(radius),
-      laws_(&laws),
-      relay_(std::make_unique<Relay>(network)) {}
+    : network_(&network), at_node_(&at_node), radius_(radius), laws_(&laws), relay_(std::make_unique<Relay>(network)) {}
 
 RedCells::~RedCells() = default;
 
@@ -199,8 +195,8 @@ void RedCells::gather(std::size_t n, const BloodFlow& state, Feed& feed) const {
   feed.haematocrit = feed.red_cells / feed.blood;
   feed.separates = feed.out.size() > 1 && state.inflow[n] >= 0 && feed.red_cells > 0;
   // Several vessels that feed one node count by their flow, so that nothing jumps where one of them comes to rest.
-  feed.width = feed.arriving > 0 ? feed.width / feed.arriving
-                                 : *std::max_element(feed.diameter.begin(), feed.diameter.end());
+  feed.width =
+      feed.arriving > 0 ? feed.width / feed.arriving : *std::max_element(feed.diameter.begin(), feed.diameter.end());
 }
 
 void RedCells::separate(double haematocrit, Feed& feed, std::span<double> out) const {
@@ -280,34 +276,51 @@ void RedCells::sweep(BloodFlow& state) {
   net.node_halo.update(std::span<double>(state.red_inflow));
 }
 
-void RedCells::linearise(const BloodFlow& state, std::span<const double> used, std::span<const float> drag) {
+RedCells::Outflow RedCells::outflow(std::size_t p, std::span<const double> conductance,
+                                    std::span<const float> drag) const {
+  constexpr double step = 1e-5;
+  const BloodFlow& state = *state_;
+  double rise = 0;  // of the logarithm of the viscosity
+  if (radius_[p] > 0 && state.flow[p] != 0) {
+    const double low = laws_->apparent_viscosity(2 * radius_[p], used_[p]);
+    rise = std::log(laws_->apparent_viscosity(2 * radius_[p], used_[p] + step) / low) / step;
+  }
+  return {.piece = static_cast<int>(p),
+          .from = static_cast<int>(upstream(*network_, state, p)),
+          .to = static_cast<int>(downstream(*network_, state, p)),
+          .conductance = static_cast<float>(conductance[p]),
+          .slope = static_cast<float>(-rise * std::abs(state.flow[p])),
+          .keep = 1 + drag[p],
+          .diameter = static_cast<float>(2 * radius_[p])};
+}
+
+void RedCells::linearise(const BloodFlow& state, std::span<const double> used, std::span<const double> conductance,
+                         std::span<const float> drag) {
   state_ = &state;
   used_ = used;
-  drag_ = drag;
-  constexpr double step = 1e-5;
-  slope_.resize(network_->pieces());
   offset_.resize(network_->pieces());
-  for (std::size_t p = 0; p < slope_.size(); ++p) {
-    double fall = 0;
-    if (radius_[p] > 0 && state.flow[p] != 0) {
-      const double low = laws_->apparent_viscosity(2 * radius_[p], used[p]);
-      fall = std::log(laws_->apparent_viscosity(2 * radius_[p], used[p] + step) / low) / step;
-    }
-    slope_[p] = static_cast<float>(-fall * std::abs(state.flow[p]));
+  still_.clear();
+  out_.clear();
+  outs_.clear();
+  coefficient_.clear();
+  for (std::size_t p = 0; p < offset_.size(); ++p) {
+    if (!passes_[p]) still_.push_back(outflow(p, conductance, drag));
     offset_[p] = static_cast<float>((state.haematocrit[p] - used[p]) / (1 + static_cast<double>(drag[p])));
   }
-  coefficient_.clear();
   Feed feed;
-  for (const int n : order_) differentiate(at(n), feed);
+  for (const int n : order_) differentiate(at(n), feed, conductance, drag);
 }
 
 // With changes of the flows into the m pieces that leave at fixed haematocrits (x), and of the blood (a), red cells (r)
-// and blood times diameter (d) that arrive, those of the haematocrits used are offset + X x + R r + A a + D d: X (row by
-// row), R, A and, where red cells separate, D.
-void RedCells::differentiate(std::size_t n, Feed& feed) {
+// and blood times diameter (d) that arrive, those of the haematocrits used are offset + X x + R r + A a + D d: X (row
+// by row), R, A and, where red cells separate, D.
+void RedCells::differentiate(std::size_t n, Feed& feed, std::span<const double> conductance,
+                             std::span<const float> drag) {
   const BloodFlow& state = *state_;
   gather(n, state, feed);
-  const std::size_t m = feed.out.size();
+  const std::size_t m = feed.out.size(), first = out_.size();
+  outs_.push_back(static_cast<int>(m));
+  for (const std::size_t p : feed.out) out_.push_back(outflow(p, conductance, drag));
   const double blood = feed.blood, haematocrit = feed.haematocrit;
   // Of the feed's haematocrit with a, and with each x. Where no blood enters or leaves the network, what arrives
   // leaves again, whatever the x say.
@@ -366,10 +379,10 @@ void RedCells::differentiate(std::size_t n, Feed& feed) {
     row[m] = with_feed / blood;
     row[m + 1] = stretch * row[m + 1] + with_feed * with_arriving;
     row[m + 2] *= stretch;
-    const double keep = 1 + static_cast<double>(drag_[p]);
+    const auto keep = static_cast<double>(out_[first + k].keep);
     row[m + 3] = keep * static_cast<double>(offset_[p]);
     for (std::size_t j = 0; j < m; ++j)
-      matrix[k * m + j] = (k == j ? keep : 0.0) - row[j] * static_cast<double>(slope_[feed.out[j]]);
+      matrix[k * m + j] = (k == j ? keep : 0.0) - row[j] * static_cast<double>(out_[first + j].slope);
   }
   for (std::size_t i = 0; i < m; ++i) {  // Gauss-Jordan elimination with row exchanges
     std::size_t pivot = i;
@@ -402,80 +415,74 @@ void RedCells::differentiate(std::size_t n, Feed& feed) {
   }
 }
 
-void RedCells::respond(std::span<const double> pressure, std::span<const double> conductance, std::span<double> surplus,
-                       std::span<double> change) const {
+void RedCells::respond(std::span<const double> pressure, std::span<double> surplus, std::span<double> change) const {
   const CutNetwork& net = *network_;
   const BloodFlow& state = *state_;
   const bool whole = !change.empty();
-  struct Arriving {
-    double blood, red_cells, width;
-  };
-  arriving_.assign(3 * net.own_nodes, 0.0);
+  arriving_.assign(net.own_nodes, {});
   std::fill(surplus.begin(), surplus.end(), 0.0);
-  const auto arrive = [&](std::size_t p, std::size_t n, double blood, double red_cells) {
+  const auto arrive = [&](const Outflow& out, double blood, double red_cells) {
+    const auto n = static_cast<std::size_t>(out.to);
     if (n >= net.own_nodes) return;
     surplus[n] -= blood;
-    if (leaving(state, p) <= 0) return;
-    arriving_[3 * n] += blood;
-    arriving_[3 * n + 1] += red_cells;
-    arriving_[3 * n + 2] += blood * 2 * radius_[p];
+    arriving_[n].blood += static_cast<float>(blood);
+    arriving_[n].red_cells += static_cast<float>(red_cells);
+    arriving_[n].width += static_cast<float>(blood) * out.diameter;
   };
-  const auto pushed = [&](std::size_t p, std::size_t from, std::size_t to) {
-    return conductance[p] * (pressure[from] - pressure[to]);
+  const auto pushed = [&](const Outflow& out) {
+    return static_cast<double>(out.conductance) * (pressure[at(out.from)] - pressure[at(out.to)]);
   };
-  for (std::size_t p = 0; p < net.pieces(); ++p) {
-    if (passes_[p]) continue;
-    const std::size_t from = upstream(net, state, p), to = downstream(net, state, p);
-    double blood = pushed(p, from, to);
+  for (const Outflow& out : still_) {
+    double blood = pushed(out);
     if (whole) {
-      change[p] = static_cast<double>(offset_[p]);
-      blood += static_cast<double>(slope_[p]) * change[p];
+      change[at(out.piece)] = static_cast<double>(offset_[at(out.piece)]);
+      blood += static_cast<double>(out.slope) * change[at(out.piece)];
     }
-    if (from < net.own_nodes) surplus[from] += blood;
-    arrive(p, to, blood, 0);
+    if (at(out.from) < net.own_nodes) surplus[at(out.from)] += blood;
+    arrive(out, blood, 0);
   }
   auto next = coefficient_.begin();
+  auto first = out_.begin();
   std::size_t i = 0;
-  std::vector<std::size_t> out;
-  std::vector<double> x;
+  std::vector<float> x(outs_.empty() ? 0U : at(*std::max_element(outs_.begin(), outs_.end())));
   for (std::size_t round = 0; round < ends_.size(); ++round) {
     for (; i < ends_[round]; ++i) {
-      const std::size_t n = at(order_[i]);
-      const double blood = arriving_[3 * n], red_cells = arriving_[3 * n + 1], width = arriving_[3 * n + 2];
-      out.clear();
-      x.clear();
-      for (int e = at_node_->offset[n]; e < at_node_->offset[n + 1]; ++e) {
-        const std::size_t p = at(at_node_->piece[at(e)]);
-        if (!passes_[p] || upstream(net, state, p) != n) continue;
-        out.push_back(p);
-        x.push_back(pushed(p, n, downstream(net, state, p)));
-      }
-      const std::size_t m = out.size();
-      for (std::size_t k = 0; k < m; ++k) {
-        const std::size_t p = out[k];
-        double of_used = 0;
-        for (std::size_t j = 0; j < m; ++j) of_used += static_cast<double>(*next++) * x[j];
-        of_used += static_cast<double>(*next++) * red_cells;
-        of_used += static_cast<double>(*next++) * blood;
-        if (m > 1) of_used += static_cast<double>(*next++) * width;
+      const std::size_t n = at(order_[i]), m = at(outs_[i]);
+      const Arriving in = arriving_[n];
+      for (std::size_t k = 0; k < m; ++k) x[k] = static_cast<float>(pushed(first[static_cast<long>(k)]));
+      for (std::size_t k = 0; k < m; ++k, ++first) {
+        const std::size_t p = at(first->piece);
+        float sum = 0;
+        for (std::size_t j = 0; j < m; ++j) sum += *next++ * x[j];
+        sum += *next++ * in.red_cells;
+        sum += *next++ * in.blood;
+        if (m > 1) sum += *next++ * in.width;
         double residual = 0;
         if (whole) {
-          of_used += static_cast<double>(offset_[p]);
+          sum += offset_[p];
           residual = state.haematocrit[p] - used_[p];
-          change[p] = of_used;
+          change[p] = static_cast<double>(sum);
         }
-        const double more_blood = x[k] + static_cast<double>(slope_[p]) * of_used;
-        const double more_red =
-            std::abs(state.flow[p]) * ((1 + static_cast<double>(drag_[p])) * of_used - residual) + state.haematocrit[p] * more_blood;
+        const auto of_used = static_cast<double>(sum);
+        const double more_blood = static_cast<double>(x[k]) + static_cast<double>(first->slope) * of_used;
+        const double more_red = std::abs(state.flow[p]) * (static_cast<double>(first->keep) * of_used - residual) +
+                                state.haematocrit[p] * more_blood;
         surplus[n] += more_blood;
         relay_->put(p, {more_blood, more_red, of_used});
-        arrive(p, downstream(net, state, p), more_blood, more_red);
+        arrive(*first, more_blood, more_red);
       }
     }
     if (round + 1 == ends_.size()) break;
     relay_->exchange([&](std::size_t p, const double* values) {
       if (whole) change[p] = values[2];
-      arrive(p, downstream(net, state, p), values[0], values[1]);
+      arrive({.piece = static_cast<int>(p),
+              .from = 0,
+              .to = static_cast<int>(downstream(net, state, p)),
+              .conductance = 0,
+              .slope = 0,
+              .keep = 1,
+              .diameter = static_cast<float>(2 * radius_[p])},
+             values[0], values[1]);
     });
   }
 }

@@ -28,16 +28,15 @@ class RedCells {
   /// Red cells, plasma, protein and haematocrits from flows and leaks.
   void sweep(BloodFlow& state);
 
-  /// Derivatives at the state of the last sweep. Sought are the changes dh of the haematocrits `used` that gave the
-  /// conductances, with (1 + drag) dh for each local piece's `drag`,
-  /// X dh = state.haematocrit - used + (change of state.haematocrit).
-  void linearise(const BloodFlow& state, std::span<const double> used, std::span<const float> drag);
-  /// Changes when the pressures of the local nodes change by `pressure` at the given conductances: `surplus` (own
-  /// nodes) is the change of what leaves each node less what arrives [m^3/s]. With `change` (of each local piece): the
-  /// changes of `used`; else the part of all that is linear in `pressure`.
-  /// The state and what was used must still stand. 
-  void respond(std::span<const double> pressure, std::span<const double> conductance, std::span<double> surplus,
-               std::span<double> change = {}) const;
+  /// Derivatives at the state of the last sweep, for given conductances. Sought are the changes dh of the haematocrits
+  /// `used` that gave the conductances, with (1 + drag) dh = state.haematocrit - used + (change of state.haematocrit)
+  /// for each local piece.
+  void linearise(const BloodFlow& state, std::span<const double> used, std::span<const double> conductance,
+                 std::span<const float> drag);
+  /// Changes when the pressures of the local nodes change by `pressure`: `surplus` (own nodes) is the change of what
+  /// leaves each node less what arrives [m^3/s]. With `change` (of each local piece): the changes of `used`; else the
+  /// part of all that is linear in `pressure`. The state and what was used must still stand.
+  void respond(std::span<const double> pressure, std::span<double> surplus, std::span<double> change = {}) const;
 
  private:
   class Relay;
@@ -46,7 +45,7 @@ class RedCells {
   void gather(std::size_t node, const BloodFlow& state, Feed& feed) const;
   void separate(double haematocrit, Feed& feed, std::span<double> out) const;
   void enter(std::size_t node, Feed& feed, BloodFlow& state) const;
-  void differentiate(std::size_t node, Feed& feed);
+  void differentiate(std::size_t node, Feed& feed, std::span<const double> conductance, std::span<const float> drag);
 
   const CutNetwork* network_;
   const PiecesAtNodes* at_node_;
@@ -57,13 +56,26 @@ class RedCells {
   std::vector<int> order_;         // own nodes that red cells leave, in the order of their turns
   std::vector<std::size_t> ends_;  // of the rounds between messages, in `order_`
   // Of the linearisation:
+  struct Outflow {
+    int piece, from, to;
+    float conductance;
+    float slope;  // change of |flow| with the haematocrit used, pressures fixed [m^3/s]
+    float keep;   // 1 + drag
+    float diameter;
+  };
+  struct Arriving {  // changes at a node
+    float blood = 0, red_cells = 0, width = 0;
+  };
+  [[nodiscard]] Outflow outflow(std::size_t piece, std::span<const double> conductance,
+                                std::span<const float> drag) const;
   const BloodFlow* state_ = nullptr;
   std::span<const double> used_;
-  std::span<const float> drag_;
-  std::vector<float> slope_;        // change of |flow| of each piece with the haematocrit used, pressures fixed [m^3/s]
-  std::vector<float> offset_;       // change of the haematocrit used where no flow changes
-  std::vector<float> coefficient_;  // of the nodes in order, see differentiate
-  mutable std::vector<double> arriving_;  // changes of blood, red cells and blood times diameter that arrive at nodes
+  std::vector<Outflow> still_;              // pieces that no red cells enter
+  std::vector<Outflow> out_;                // the others, node by node in order
+  std::vector<int> outs_;                   // how many, of each node
+  std::vector<float> offset_;               // change of the haematocrit used where no flow changes
+  std::vector<float> coefficient_;          // of the nodes in order, see differentiate
+  mutable std::vector<Arriving> arriving_;  // of the own nodes
 };
 
 }  // namespace sanctuary
