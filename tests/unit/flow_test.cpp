@@ -279,7 +279,8 @@ TEST(Flow, TheSteadyStateIsTheOneThatTheSlowTransientReaches) {
   for (int step = 0; step < 2000; ++step) {
     solver.flows_at(solver.conductance(haematocrit), slow);
     solver.sweep(slow);
-    for (std::size_t p = 0; p < haematocrit.size(); ++p) haematocrit[p] += 0.25 * (slow.haematocrit[p] - haematocrit[p]);
+    for (std::size_t p = 0; p < haematocrit.size(); ++p)
+      haematocrit[p] += 0.25 * (slow.haematocrit[p] - haematocrit[p]);
   }
   ASSERT_LE(solver.weighted_change(slow, haematocrit), 1e-8);
   EXPECT_LE(solver.weighted_change(solved.blood, slow.haematocrit), 1e-6);
