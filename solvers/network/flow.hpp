@@ -6,55 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "solvers/network/embedding.hpp"
+#include "solvers/network/blood_flow.hpp"
 #include "solvers/network/network_laplacian.hpp"
+#include "solvers/network/red_cells.hpp"
 
 namespace sanctuary {
 
-/// How blood resists and how red cells divide; the formulas stand in rheology.hpp and phase_separation.hpp.
-struct BloodLaws {
-  /// Apparent viscosity [Pa s] of blood in a vessel of a diameter [m] at a discharge haematocrit.
-  std::function<double(double diameter, double haematocrit)> viscosity;
-  /// Discharge haematocrits of the daughters from the feed: (haematocrit of the feed, diameter of the largest feeding
-  /// vessel, flows out, diameters out) -> haematocrits out. Conserves red cells.
-  std::function<void(double, double, std::span<const double>, std::span<const double>, std::span<double>)> split;
-  double inlet_haematocrit = 0.45;  ///< where a boundary node states none
-};
-
-/// Blood flow on a CutNetwork: values of its local nodes and pieces, copies included. Flows are positive from the first
-/// to the second node of a piece.
-struct BloodFlow {
-  std::vector<double> pressure;     ///< of each node [Pa]
-  std::vector<double> remainder;    ///< of the pressures, below their rounding [Pa]
-  std::vector<double> flow;         ///< at the middle of each piece [m^3/s]
-  std::vector<double> leak;         ///< plasma lost through the wall of each piece [m^3/s]
-  std::vector<double> haematocrit;  ///< discharge haematocrit at the middle of each piece
-  std::vector<double> red_cells;    ///< red-cell volume carried along each piece, in the direction of the flow [m^3/s]
-  std::vector<double> viscous_haematocrit;  ///< that gave the resistances; equal to `haematocrit` once converged
-  std::vector<double>
-      protein;  ///< plasma protein flux of each piece over its concentration in the blood that enters [m^3/s]
-  std::vector<double> plasma;  ///< plasma entering each piece [m^3/s]; 0 where no blood passes through
-  std::vector<double>
-      red_inflow;  ///< red cells entering at each node through the boundary; none where no vessel leads on [m^3/s]
-  std::vector<double> inflow;  ///< blood entering (positive) or leaving at each node through the boundary [m^3/s]
-  bool converged = false;
-  bool oscillating = false;  ///< the haematocrit runs through a cycle: no steady state was found
-  int iterations = 0;
-  double change = 0;              ///< largest change of a haematocrit in the last iteration (weighted_change)
-  double blood_imbalance = 0;     ///< largest imbalance at a node over the boundary inflow
-  double red_cell_imbalance = 0;  ///< boundary red cells in minus out, over in
-  /// Red cells that the pieces bring to each own node less those they take from it [m^3/s].
-  [[nodiscard]] std::vector<double> red_cells_arriving(const CutNetwork& network) const;
-  /// Flow at the first (0) and the second (1) end of a piece, positive from first to second.
-  [[nodiscard]] double end_flow(std::size_t piece, int end) const {
-    return flow[piece] + (end == 0 ? 0.5 : -0.5) * leak[piece];
-  }
-};
-
 /// Poiseuille flow with haematocrit (Pries and Secomb): pressures from conductances, red cells swept from high to low
-/// pressure, viscosity from both, repeated to a fixed point. Each piece has its own mixing factor, the secant of its
-/// own residual: what swings back and forth (a vessel between two whose flow turns) is damped there and nowhere else.
-/// Near the fixed point Anderson's acceleration (1965, J ACM 12:547) adds the modes that run through many pieces.
+/// pressure, viscosity from both, to a fixed point: a few relaxed rounds, then Newton's method in pseudo-time (each
+/// round one solve for the pressures and some ten cycles of its preconditioner), which follows the haematocrit to a
+/// steady state whether or not plain repetition would settle there. What counts as settled is the change under one full
+/// round without any damping.
 /// Pressures are found as well as the haematocrit is known; the last ones to rounding. Each rank works on its part of
 /// the network; the sweep crosses from rank to rank in flow order, so that its result does not depend on how the
 /// network is dealt out. All functions but the queries are collective.
@@ -106,19 +68,16 @@ class FlowSolver {
   [[nodiscard]] const NetworkLaplacian& laplacian() const { return *laplacian_; }
 
  private:
+  class NewtonSteps;
   void find_parts(bool strict);
-  [[nodiscard]] std::vector<char> passable(const BloodFlow& state, double least) const;
-  /// Squares of the weights of weighted_change, of the own pieces.
-  [[nodiscard]] std::vector<double> slow_weights(const BloodFlow& state) const;
-  struct Daughters;
-  void enter_node(std::size_t node, const std::vector<char>& passes, Daughters& daughters, BloodFlow& state) const;
-
+  /// Fills what `state` says of its changes against the haematocrits that gave the resistances.
+  void judge(const std::vector<double>& used, BloodFlow& state) const;
   const CutNetwork* network_;
   std::vector<double> radius_, factor_;
   BloodLaws laws_;
   std::vector<char> fixed_, cut_off_;
   long cut_off_parts_ = 0;
-  std::vector<long> offset_, piece_;  // pieces at each own node
+  PiecesAtNodes at_node_;
   std::unique_ptr<NetworkLaplacian> laplacian_;
 };
 

@@ -1,20 +1,38 @@
 #include "solvers/network/phase_separation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 namespace sanctuary {
 namespace {
 
+/// A list of numbers that takes no memory from the heap while it is short.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::size_t count) {
+    if (count > short_.size()) long_.resize(count);
+    list_ = {count > short_.size() ? long_.data() : short_.data(), count};
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  [[nodiscard]] std::span<T> list() { return list_; }
+
+ private:
+  std::array<T, 8> short_;
+  std::vector<T> long_;
+  std::span<T> list_;
+};
+
 // Red cells that each daughter gets per unit of inflowing cells, `order` being the daughters that carry blood,
 // by rising flow and then diameter.
-std::vector<double> sequential_shares(SplitForm form, double inflow_haematocrit, double parent_diameter,
-                                      std::span<const double> flow, std::span<const double> diameter,
-                                      const std::vector<std::size_t>& order) {
-  std::vector<double> share(flow.size(), 0.0), blood_left(order.size()), widest_left(order.size());
+void sequential_shares(SplitForm form, double inflow_haematocrit, double parent_diameter, std::span<const double> flow,
+                       std::span<const double> diameter, std::span<const std::size_t> order, std::span<double> share) {
+  Scratch<double> all_blood(order.size()), all_widest(order.size());
+  const std::span<double> blood_left = all_blood.list(), widest_left = all_widest.list();
   double blood = 0, widest = 0;
   for (std::size_t i = order.size(); i-- > 0;) {  // summed from the back: the remainder is then never a difference
     blood_left[i] = blood += flow[order[i]];
@@ -40,26 +58,26 @@ std::vector<double> sequential_shares(SplitForm form, double inflow_haematocrit,
     for (std::size_t i = first; i < last; ++i) share[order[i]] = sum / static_cast<double>(last - first);
     first = last;
   }
-  return share;
 }
 
-std::vector<double> each_against_rest_shares(SplitForm form, double inflow_haematocrit, double parent_diameter,
-                                             std::span<const double> flow, std::span<const double> diameter,
-                                             const std::vector<std::size_t>& order) {
+void each_against_rest_shares(SplitForm form, double inflow_haematocrit, double parent_diameter,
+                              std::span<const double> flow, std::span<const double> diameter,
+                              std::span<const std::size_t> order, std::span<double> share) {
   double blood = 0;
   for (const auto i : order) blood += flow[i];
-  std::vector<double> share(flow.size(), 0.0);
   double sum = 0;
   for (const auto i : order) {
-    double widest = 0;
-    for (const auto j : order)
-      if (j != i) widest = std::max(widest, diameter[j]);
-    share[i] = red_cell_share(form, flow[i] / blood, inflow_haematocrit, parent_diameter, diameter[i], widest);
+    double width = 0, rest = 0;
+    for (const auto j : order) {
+      if (j == i) continue;
+      width += flow[j] * diameter[j];
+      rest += flow[j];
+    }
+    share[i] = red_cell_share(form, flow[i] / blood, inflow_haematocrit, parent_diameter, diameter[i], width / rest);
     sum += share[i];
   }
   // Many thin daughters may each fall under the plasma-skimming threshold: then the law has nothing to say.
   for (const auto i : order) share[i] = sum > 0 ? share[i] / sum : flow[i] / blood;
-  return share;
 }
 
 }  // namespace
@@ -90,25 +108,29 @@ void split_red_cells(const SplitLaw& law, double inflow_haematocrit, double pare
                      std::span<const double> out_flow, std::span<const double> out_diameter,
                      std::span<double> out_haematocrit) {
   assert(out_flow.size() == out_diameter.size() && out_flow.size() == out_haematocrit.size());
-  std::vector<std::size_t> carrying;
+  Scratch<std::size_t> all(out_flow.size());
+  std::size_t count = 0;
   for (std::size_t i = 0; i < out_flow.size(); ++i) {
     assert(out_flow[i] >= 0);
     out_haematocrit[i] = inflow_haematocrit;
-    if (out_flow[i] > 0) carrying.push_back(i);
+    if (out_flow[i] > 0) all.list()[count++] = i;
   }
-  if (carrying.size() < 2 || inflow_haematocrit <= 0 || law.form == SplitForm::proportional) return;
+  if (count < 2 || inflow_haematocrit <= 0 || law.form == SplitForm::proportional) return;
 
   // Every sum below then has the same digits whatever the order of the daughters.
+  const std::span<std::size_t> carrying = all.list().first(count);
   std::sort(carrying.begin(), carrying.end(), [&](std::size_t a, std::size_t b) {
     return out_flow[a] != out_flow[b] ? out_flow[a] < out_flow[b] : out_diameter[a] < out_diameter[b];
   });
   double blood = 0;
   for (const auto i : carrying) blood += out_flow[i];
 
-  const auto share =
-      law.many == ManyDaughters::sequential || carrying.size() == 2
-          ? sequential_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying)
-          : each_against_rest_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying);
+  Scratch<double> shares(out_flow.size());
+  const std::span<double> share = shares.list();
+  if (law.many == ManyDaughters::sequential || count == 2)
+    sequential_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying, share);
+  else
+    each_against_rest_shares(law.form, inflow_haematocrit, parent_diameter, out_flow, out_diameter, carrying, share);
   for (const auto i : carrying) out_haematocrit[i] = inflow_haematocrit * share[i] * blood / out_flow[i];
 
   // What lies above the cap goes to the others in proportion to their room; their room suffices because the cap is not

@@ -19,8 +19,9 @@ enum class ManyDaughters {
   /// the widest daughter left stands, also as the parent of the next split. Daughters equal in both share equally.
   /// A jump is possible where two flows cross.
   sequential,
-  /// Each daughter against all others (their widest) as one bifurcation, the shares scaled to sum to one: continuous in
-  /// the flows.
+  /// Each daughter against all others (their mean diameter by flow) as one bifurcation, the shares scaled to sum to
+  /// one:
+  /// continuous in the flows, also where one of them comes to rest.
   each_against_rest
 };
 

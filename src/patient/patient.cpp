@@ -274,8 +274,8 @@ void Patient::establish_baseline() {
                          "): the network is too sparse for it; use a denser network or set vessel_wall.anchor = off");
       }
       if (fluid_.blood.oscillating) {
-        notes_.push_back("blood flow runs through a cycle and has no steady state (largest change of a haematocrit " +
-                         std::to_string(fluid_.blood.change) + "); the damped state is used");
+        notes_.push_back("blood flow has no steady state that was found (largest change of a haematocrit " +
+                         std::to_string(fluid_.blood.change) + "); the state nearest to one is used");
       }
     }
   }

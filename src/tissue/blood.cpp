@@ -30,12 +30,8 @@ SplitLaw split_settings(const Deck& deck) {
 
 BloodLaws blood_laws(const Rheology& rheology, const SplitLaw& split, double inlet_haematocrit) {
   BloodLaws laws;
-  laws.viscosity = [rheology](double diameter, double haematocrit) {
-    // Filtration can thicken blood that all but stands beyond what the law knows.
-    return apparent_viscosity(rheology, diameter, std::min(haematocrit, 0.95));
-  };
-  laws.split = [split](double inflow, double diameter, std::span<const double> flow, std::span<const double> widths,
-                       std::span<double> out) { split_red_cells(split, inflow, diameter, flow, widths, out); };
+  laws.rheology = rheology;
+  laws.separation = split;
   laws.inlet_haematocrit = inlet_haematocrit;
   return laws;
 }

@@ -6,9 +6,11 @@
 
 #include "base/comm.hpp"
 #include "base/random.hpp"
+#include "benchmark/lattice_network.hpp"
 #include "solvers/network/phase_separation.hpp"
 #include "solvers/network/rheology.hpp"
 #include "solvers/transport.hpp"
+#include "tissue/blood.hpp"
 #include "tissue/interstitium.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/oxygen.hpp"
@@ -139,16 +141,7 @@ struct Piece {
     settings.seed = 5;
     return generate_network(settings);
   }
-  static BloodLaws laws() {
-    BloodLaws result;
-    result.viscosity = [](double diameter, double haematocrit) {
-      return apparent_viscosity(Rheology{}, diameter, haematocrit);
-    };
-    result.split = [](double haematocrit, double diameter, std::span<const double> flows,
-                      std::span<const double> diameters,
-                      std::span<double> out) { split_red_cells({}, haematocrit, diameter, flows, diameters, out); };
-    return result;
-  }
+  static BloodLaws laws() { return blood_laws(Rheology{}, SplitLaw{}, BloodLaws{}.inlet_haematocrit); }
 };
 
 TEST(SolversMpi, TheOperatorIsTheSameOnAnyNumberOfRanks) {
@@ -205,6 +198,20 @@ TEST(SolversMpi, ALinearSolveIsTheSameOnAnyNumberOfRanks) {
     };
     expect_same(run(MPI_COMM_WORLD), run(MPI_COMM_SELF), 1e-10, "solution");
   }
+}
+
+TEST(SolversMpi, ALatticeOfTenThousandVesselsHasTheSameSteadyFlowOnAnyNumberOfRanks) {
+  const auto run = [](MPI_Comm comm) {
+    const CutNetwork network = uncut(comm, lattice_share(comm, 10000, 1));
+    BloodFlow blood;
+    FlowSolver(network, network.piece_radii(), blood_laws(Rheology{}, SplitLaw{}, 0.45)).solve(blood, 2e-9, 60);
+    EXPECT_TRUE(blood.converged) << blood.change;
+    EXPECT_EQ(blood.moving_segments, 0);
+    std::vector<double> flow = network.by_segment(blood.red_cells);
+    broadcast(comm, flow);
+    return flow;
+  };
+  expect_same(run(MPI_COMM_WORLD), run(MPI_COMM_SELF), 1e-9, "red-cell flux");
 }
 
 TEST(SolversMpi, FlowPressureOxygenAndSoluteAreTheSameOnAnyNumberOfRanks) {

@@ -8,26 +8,17 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "solvers/network/phase_separation.hpp"
-#include "solvers/network/rheology.hpp"
+#include "benchmark/lattice_network.hpp"
+#include "solvers/network/linearised_flow.hpp"
+#include "support/allocation_count.hpp"
+#include "tissue/blood.hpp"
 
 namespace sanctuary {
 namespace {
 
 constexpr double mmhg = 133.322387415;
 
-BloodLaws laws(const SplitLaw& split = {}) {
-  BloodLaws result;
-  result.viscosity = [](double diameter, double haematocrit) {
-    return apparent_viscosity(Rheology{}, diameter, haematocrit);
-  };
-  result.split = [split](double haematocrit, double diameter, std::span<const double> flow,
-                         std::span<const double> diameters, std::span<double> out) {
-    split_red_cells(split, haematocrit, diameter, flow, diameters, out);
-  };
-  result.inlet_haematocrit = 0.45;
-  return result;
-}
+BloodLaws laws(const SplitLaw& split = {}) { return blood_laws(Rheology{}, split, 0.45); }
 
 /// A network and its steady flow, kept together.
 struct Solved {
@@ -254,6 +245,149 @@ TEST(Flow, RefusesFlowBoundariesWithoutAPressure) {
   two.set_boundary(2, BoundaryKind::pressure, 100);
   const CutNetwork parts = uncut(MPI_COMM_SELF, two);
   EXPECT_THROW(FlowSolver(parts, two.radius, laws()), InputError);
+}
+
+TEST(Flow, LatticesOfAThousandAndTenThousandSegmentsSettle) {
+  for (const long segments : {1000L, 10000L}) {
+    for (const std::uint64_t seed : {1U, 2U, 3U, 4U}) {
+      const CutNetwork network = uncut(MPI_COMM_SELF, lattice_share(MPI_COMM_SELF, segments, seed));
+      const FlowSolver solver(network, network.piece_radii(), laws());
+      BloodFlow blood;
+      solver.solve(blood, 2e-9, 60);
+      EXPECT_TRUE(blood.converged) << segments << " segments, seed " << seed << ": " << blood.change;
+      EXPECT_LE(blood.change, 2e-9);
+      EXPECT_LE(blood.flux_change, 2e-9);
+      EXPECT_EQ(blood.moving_segments, 0);
+      EXPECT_EQ(blood.moving_red_cells, 0);
+      // One more round without damping leaves it where it is.
+      const std::vector<double> before = blood.haematocrit;
+      solver.flows_at(solver.conductance(before), blood);
+      solver.sweep(blood);
+      EXPECT_LE(solver.weighted_change(blood, before), 1e-7);
+    }
+  }
+}
+
+TEST(Flow, TheSteadyStateIsTheOneThatTheSlowTransientReaches) {
+  const VesselGraph graph = random_network(12, 5);
+  const Solved solved(graph, laws());
+  ASSERT_TRUE(solved.blood.converged);
+  const FlowSolver solver(solved.network, graph.radius, laws());
+  BloodFlow slow;
+  slow.leak.assign(graph.segment.size(), 0.0);
+  std::vector<double> haematocrit(graph.segment.size(), 0.45);
+  for (int step = 0; step < 2000; ++step) {
+    solver.flows_at(solver.conductance(haematocrit), slow);
+    solver.sweep(slow);
+    for (std::size_t p = 0; p < haematocrit.size(); ++p)
+      haematocrit[p] += 0.25 * (slow.haematocrit[p] - haematocrit[p]);
+  }
+  ASSERT_LE(solver.weighted_change(slow, haematocrit), 1e-8);
+  EXPECT_LE(solver.weighted_change(solved.blood, slow.haematocrit), 1e-6);
+}
+
+TEST(Flow, NewtonStepsHaveTheDerivativeOfAFullRound) {
+  const VesselGraph graph = random_network(9, 4);
+  const CutNetwork network = uncut(MPI_COMM_SELF, graph);
+  const BloodLaws with = laws();
+  const FlowSolver solver(network, graph.radius, with);
+  const PiecesAtNodes at_node(network);
+  for (const double leak_share : {0.0, 2e-3}) {
+    RedCells red_cells(network, at_node, graph.radius, with);
+    BloodFlow blood;
+    blood.leak.assign(network.pieces(), 0.0);
+    std::vector<double> used(network.pieces(), 0.45);
+    solver.flows_at(solver.conductance(used), blood);
+    for (std::size_t p = 0; p < used.size(); ++p) blood.leak[p] = leak_share * std::abs(blood.flow[p]);
+    const auto round = [&](const std::vector<double>& haematocrit) {
+      solver.flows_at(solver.conductance(haematocrit), blood);
+      red_cells.sweep(blood);
+      return blood.haematocrit;
+    };
+    for (int i = 0; i < 8; ++i) {
+      const std::vector<double> next = round(used);
+      for (std::size_t p = 0; p < used.size(); ++p) used[p] += 0.5 * (next[p] - used[p]);
+    }
+    const std::vector<double> here = round(used);
+    NetworkLaplacian laplacian(network, "flow_test_");
+    const std::vector<double> conductance = solver.conductance(used);
+    laplacian.set(conductance, std::vector<double>(network.own_nodes, 0.0), solver.fixed());
+    LinearisedFlow linearised(network, red_cells, laplacian, solver.fixed());
+    std::vector<double> change(used.size());
+    const std::vector<float> drag(used.size(), 0.25F);
+    ASSERT_TRUE(linearised.solve(blood, used, conductance, drag, 1e-6, change).converged);
+    // (1 + drag) change = residual + derivative x change
+    constexpr double part = 1e-3;
+    std::vector<double> moved = used;
+    double largest = 0;
+    for (std::size_t p = 0; p < used.size(); ++p) {
+      moved[p] += part * change[p];
+      largest = std::max(largest, std::abs(change[p]));
+    }
+    ASSERT_GT(largest, 1e-4);
+    const std::vector<double> there = round(moved);
+    for (std::size_t p = 0; p < used.size(); ++p)
+      EXPECT_NEAR((there[p] - here[p]) / part, 1.25 * change[p] - (here[p] - used[p]), 5e-3 * largest) << p;
+  }
+}
+
+TEST(Flow, WhatStillMovesIsTold) {
+  const VesselGraph graph = random_network(12, 5);
+  const CutNetwork network = uncut(MPI_COMM_SELF, graph);
+  BloodFlow blood;
+  FlowSolver(network, graph.radius, laws()).solve(blood, 1e-11, 3);
+  EXPECT_FALSE(blood.converged);
+  EXPECT_TRUE(blood.oscillating);
+  EXPECT_EQ(blood.iterations, 3);
+  double largest = 0, change = 0, moved = 0, red = 0, moving = 0, moving_red = 0;
+  for (const double q : blood.flow) largest = std::max(largest, std::abs(q));
+  for (std::size_t p = 0; p < blood.flow.size(); ++p) {
+    const double difference = std::abs(blood.haematocrit[p] - blood.viscous_haematocrit[p]);
+    const double counts = difference * std::min(1.0, std::abs(blood.flow[p]) / (1e-3 * largest));
+    change = std::max(change, counts);
+    moved += difference * std::abs(blood.flow[p]) * graph.length[p];
+    red += blood.red_cells[p] * graph.length[p];
+    moving += counts > 1e-4 ? 1 : 0;
+    moving_red += counts > 1e-4 ? blood.red_cells[p] * graph.length[p] : 0;
+  }
+  EXPECT_GT(moving, 0);
+  EXPECT_NEAR(blood.change, change, 1e-12);
+  EXPECT_NEAR(blood.flux_change, moved / red, 1e-12);
+  EXPECT_NEAR(blood.moving_segments, moving / static_cast<double>(graph.segments()), 1e-12);
+  EXPECT_NEAR(blood.moving_red_cells, moving_red / red, 1e-12);
+  EXPECT_LE(blood.blood_imbalance, 1e-10);
+  EXPECT_LE(blood.red_cell_imbalance, 1e-10);
+}
+
+TEST(Flow, LawsMayBeGivenAsFunctions) {
+  const VesselGraph graph = random_network(12, 5);
+  BloodLaws given = laws();
+  given.viscosity = [](double diameter, double haematocrit) {
+    return apparent_viscosity(Rheology{}, diameter, haematocrit);
+  };
+  given.split = [](double haematocrit, double diameter, std::span<const double> flow, std::span<const double> diameters,
+                   std::span<double> out) { split_red_cells({}, haematocrit, diameter, flow, diameters, out); };
+  given.separation.form = SplitForm::proportional;
+  given.rheology.plasma_viscosity *= 2;
+  const Solved one(graph, laws()), other(graph, given);
+  EXPECT_EQ(one.blood.flow, other.blood.flow);
+  EXPECT_EQ(one.blood.haematocrit, other.blood.haematocrit);
+}
+
+TEST(Flow, ASweepTakesNoMemoryForEachPiece) {
+  if (!allocations_are_counted()) GTEST_SKIP() << "the allocator cannot be watched";
+  const auto taken = [](long segments) {
+    const CutNetwork network = uncut(MPI_COMM_SELF, lattice_share(MPI_COMM_SELF, segments, 1));
+    const FlowSolver solver(network, network.piece_radii(), laws());
+    BloodFlow blood;
+    blood.leak.assign(network.pieces(), 0.0);
+    solver.flows_at(solver.conductance(std::vector<double>(network.pieces(), 0.45)), blood);
+    solver.sweep(blood);
+    const long before = allocations();
+    solver.sweep(blood);
+    return allocations() - before;
+  };
+  EXPECT_LE(taken(20000), taken(1000) + 20);
 }
 
 }  // namespace

@@ -136,6 +136,26 @@ TEST(PhaseSeparation, ContinuousRuleHasNoJumpWhereFlowsCross) {
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(left[i], right[i], 1e-7);
 }
 
+TEST(PhaseSeparation, ContinuousRuleHasNoJumpWhereTheWidestDaughterComesToRest) {
+  const SplitLaw law{.many = ManyDaughters::each_against_rest};
+  const auto two = split(law, 0.45, 12e-6, {0.4, 0.6}, {6e-6, 9e-6});
+  const auto three = split(law, 0.45, 12e-6, {0.4, 0.6, 1e-10}, {6e-6, 9e-6, 14e-6});
+  EXPECT_NEAR(two[0], three[0], 1e-8);
+  EXPECT_NEAR(two[1], three[1], 1e-8);
+}
+
+TEST(PhaseSeparation, ContinuousRuleTakesTheMeanDiameterOfTheRest) {
+  const double f = 0.2, a = 0.3, b = 0.5;
+  const auto share = [&](double own, double d, double other, double e, double third, double g) {
+    return red_cell_share(SplitForm::pries_2005, own, 0.45, 12e-6, d, (other * e + third * g) / (other + third));
+  };
+  const double first = share(f, 6e-6, a, 8e-6, b, 10e-6), second = share(a, 8e-6, f, 6e-6, b, 10e-6),
+               third = share(b, 10e-6, f, 6e-6, a, 8e-6);
+  const auto haematocrit =
+      split({.many = ManyDaughters::each_against_rest}, 0.45, 12e-6, {f, a, b}, {6e-6, 8e-6, 10e-6});
+  EXPECT_NEAR(haematocrit[0], 0.45 * first / (first + second + third) / f, 1e-14);
+}
+
 TEST(PhaseSeparation, ExcessOverTheCapGoesToTheOthers) {
   const SplitLaw law{.highest_haematocrit = 0.6};
   const auto free = split({.highest_haematocrit = 0.99}, 0.55, 6e-6, {0.35, 0.65}, {5e-6, 5e-6});
