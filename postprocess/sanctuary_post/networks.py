@@ -128,7 +128,7 @@ def as_csv(names, rows):
     return stream.getvalue()
 
 
-def figure(names, networks):
+def figure(names, networks, dpi=110):
     """Nine panels as PNG bytes: distributions, box counts, degrees, heterogeneity, transit times."""
     import matplotlib
 
@@ -196,7 +196,7 @@ def figure(names, networks):
     steps(axes[8], "haemodynamics", "transit_s", 1, "Transit time, by flow", "s", True)
     axes[0].legend(fontsize=8)
     stream = io.BytesIO()
-    picture.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    picture.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     pyplot.close(picture)
     return stream.getvalue()
 

@@ -810,11 +810,7 @@ Patient::Findings Patient::findings() const {
     o["perfused_fraction"] = length > 0 ? perfused / length : 0.0;
     o["blood_inflow_nl_per_min"] = inflow * nl_per_min;
     o["blood_flow_converged"] = b.converged;
-    o["filtration_net_ml_h_g"] =
-        fluid_.filtration / (static_cast<double>(grid_.global_cells()) * grid_.cell_volume()) * hour;
-    o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
-    o["filtration_anchor_tumour"] = anchor_tumour_;
-    o["filtration_anchor_host"] = anchor_host_;
+    add_filtration_findings(o);
     add_vessel_findings(o);
   }
   double worst = 0;

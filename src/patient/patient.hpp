@@ -95,6 +95,13 @@ class Patient {
   [[nodiscard]] Instant instant(double time);
   /// Share of the snapshots in which oxygen lies under 5 mmHg in each own cell; empty without intermittent flow.
   [[nodiscard]] const std::vector<double>& time_below_5() const { return below_[2]; }
+  /// Plasma that the tumour's vessels lose on balance, plasma and blood that enter them from outside and from vessels
+  /// of the host, plasma that leaves them that way [m^3/s], mass of the tumour [kg].
+  struct TumourFluid {
+    double filtration = 0, plasma_in = 0, plasma_out = 0, blood_in = 0, mass = 0;
+  };
+  /// Fluid of the tumour alone, without that of the host. Collective.
+  [[nodiscard]] TumourFluid tumour_fluid() const;
   [[nodiscard]] const IntermittentNetwork* intermittency() const { return intermittent_.get(); }
 
  private:
@@ -116,6 +123,7 @@ class Patient {
   void solve_oxygen_snapshots(const Walls& walls, const std::vector<double>& use);
   [[nodiscard]] double blood_inflow() const;
   [[nodiscard]] double perfused_fraction() const;
+  void add_filtration_findings(nlohmann::json& outcome) const;
   void add_vessel_findings(nlohmann::json& outcome) const;
   void set_up_drug();
   void record_series(double dt);

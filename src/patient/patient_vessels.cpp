@@ -5,6 +5,7 @@
 #include "base/comm.hpp"
 #include "outcomes/exposure.hpp"
 #include "patient/patient.hpp"
+#include "solvers/network/haemodynamics.hpp"
 
 namespace sanctuary {
 namespace {
@@ -205,6 +206,55 @@ double Patient::perfused_fraction() const {
   }
   MPI_Allreduce(MPI_IN_PLACE, sums.data(), 2, MPI_DOUBLE, MPI_SUM, comm_);
   return sums[0] > 0 ? sums[1] / sums[0] : 0.0;
+}
+
+Patient::TumourFluid Patient::tumour_fluid() const {
+  const BloodFlow& b = fluid_.blood;
+  // What a node gives to the tumour's vessels comes from the boundary or from vessels of the host.
+  std::vector<double> plasma(cut_.own_nodes, 0.0), blood(plasma);
+  for (std::size_t p = 0; p < cut_.pieces(); ++p) {
+    if (!tumour_at(cut_.piece_cell[p])) continue;
+    for (int end = 0; end < 2; ++end) {
+      const std::size_t node = at(cut_.piece_nodes[p][at(end)]);
+      if (node >= cut_.own_nodes) continue;
+      const double into = end == 0 ? b.end_flow(p, 0) : -b.end_flow(p, 1);
+      const double red = (b.flow[p] >= 0) == (end == 0) ? b.red_cells[p] : -b.red_cells[p];
+      blood[node] += into;
+      plasma[node] += into - red;
+    }
+  }
+  std::array<double, 5> sums{};
+  for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
+    if (tumour_at(cut_.piece_cell[p])) sums[0] += b.leak[p];
+  }
+  for (std::size_t n = 0; n < cut_.own_nodes; ++n) {
+    sums[1] += std::max(plasma[n], 0.0);
+    sums[2] += std::max(-plasma[n], 0.0);
+    sums[3] += std::max(blood[n], 0.0);
+  }
+  for (const char here : tumour_) sums[4] += here;
+  MPI_Allreduce(MPI_IN_PLACE, sums.data(), 5, MPI_DOUBLE, MPI_SUM, comm_);
+  return {.filtration = sums[0],
+          .plasma_in = sums[1],
+          .plasma_out = sums[2],
+          .blood_in = sums[3],
+          .mass = sums[4] * grid_.cell_volume() * HaemodynamicSettings{}.tissue_density};
+}
+
+void Patient::add_filtration_findings(nlohmann::json& o) const {
+  constexpr double ml_h_g = 3.6e6, ml_min_100g = 6e6;  // per m^3/(s kg)
+  const double box = static_cast<double>(grid_.global_cells()) * grid_.cell_volume();
+  o["filtration_net_ml_h_g"] = fluid_.filtration / (box * HaemodynamicSettings{}.tissue_density) * ml_h_g;
+  o["filtration_over_plasma_flow"] = fluid_.plasma_inflow > 0 ? fluid_.filtration / fluid_.plasma_inflow : 0.0;
+  const TumourFluid tumour = tumour_fluid();
+  if (tumour.mass > 0) {
+    o["tumour_filtration_ml_h_g"] = tumour.filtration / tumour.mass * ml_h_g;
+    o["tumour_plasma_flow_ml_h_g"] = tumour.plasma_in / tumour.mass * ml_h_g;
+    o["tumour_perfusion_ml_min_100g"] = tumour.blood_in / tumour.mass * ml_min_100g;
+    o["tumour_filtration_over_plasma_flow"] = tumour.plasma_in > 0 ? tumour.filtration / tumour.plasma_in : 0.0;
+  }
+  o["filtration_anchor_tumour"] = anchor_tumour_;
+  o["filtration_anchor_host"] = anchor_host_;
 }
 
 void Patient::add_vessel_findings(nlohmann::json& o) const {

@@ -119,6 +119,11 @@ PatientSettings patient_settings(const Deck& deck) {
       }
     }
   }
+  if (s.network_source == "generate" && !deck.given(vasculature_preset_parameter())) {
+    throw InputError(deck.where(network::source) +
+                     ": network.source = generate needs network.generate.preset: xenograft or a type of tumour, or "
+                     "healthy, which grows normal capillaries in the tumour, too");
+  }
   s.vasculature = vasculature_settings(deck, box);
   if (s.vasculature.preset != "healthy") {
     s.vasculature.region = tumour_region(deck, box);

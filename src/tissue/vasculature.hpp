@@ -127,6 +127,8 @@ struct VasculatureReport {
 [[nodiscard]] VasculatureSettings vasculature_settings(const Deck& deck, const Box& box);
 /// The settings of a preset by name; InputError for an unknown one.
 [[nodiscard]] VasculatureSettings vasculature_preset(const std::string& name);
+/// The parameter that names the preset; patients must give it, since its default is healthy tissue.
+[[nodiscard]] const Parameter& vasculature_preset_parameter();
 /// Names of the presets.
 [[nodiscard]] const std::vector<std::string>& vasculature_presets();
 /// The parameters of section `network.generate`.

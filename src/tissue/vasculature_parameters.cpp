@@ -1,18 +1,20 @@
 #include <array>
 
 #include "base/error.hpp"
+#include "tissue/oxygen_formulas.hpp"
 #include "tissue/vasculature.hpp"
 
 namespace sanctuary {
 namespace {
 
 namespace key {
-inline constexpr Parameter preset{.key = "network.generate.preset",
-                                  .kind = Kind::choice,
-                                  .text = "healthy",
-                                  .choices = "healthy|pdac|hcc|ccrcc|nsclc|crc|tnbc|hnscc|xenograft",
-                                  .meaning = "Tissue or tumour type whose values hold where no other is given",
-                                  .source = "choice"};
+inline constexpr Parameter preset{
+    .key = "network.generate.preset",
+    .kind = Kind::choice,
+    .text = "healthy",
+    .choices = "healthy|pdac|hcc|ccrcc|nsclc|crc|tnbc|hnscc|xenograft",
+    .meaning = "Tissue or tumour type whose values hold where no other is given; a patient must state it",
+    .source = "choice"};
 inline constexpr Parameter seed{.key = "network.generate.seed",
                                 .kind = Kind::integer,
                                 .value = 1,
@@ -140,18 +142,24 @@ inline constexpr Parameter junctions_per_unit{
     .range = {8, 400},
     .meaning = "Junctions of the capillary bed fed by one terminal arteriole",
     .source = "assumed: units 0.25 to 0.45 mm across, as between terminal arterioles"};
-inline constexpr Parameter inlet_pressure{.key = "network.generate.inlet_pressure",
-                                          .unit = "mmHg",
-                                          .value = 45,
-                                          .range = {0, 150},
-                                          .meaning = "Blood pressure at the arterial roots",
-                                          .source = "assumed: about that of arterioles 20 to 50 um across"};
-inline constexpr Parameter outlet_pressure{.key = "network.generate.outlet_pressure",
-                                           .unit = "mmHg",
-                                           .value = 12,
-                                           .range = {0, 150},
-                                           .meaning = "Blood pressure at the venous roots",
-                                           .source = "assumed: about that of small veins"};
+inline constexpr Parameter inlet_pressure{
+    .key = "network.generate.inlet_pressure",
+    .unit = "mmHg",
+    .value = 45,
+    .range = {0, 150},
+    .meaning = "Blood pressure at the arterial roots; 39 mmHg with a tumour's preset",
+    .source =
+        "assumed: about that of arterioles 20 to 50 um across; tumours: Wiig "
+        "1982, Scand J Clin Lab Invest 42:165"};
+inline constexpr Parameter outlet_pressure{
+    .key = "network.generate.outlet_pressure",
+    .unit = "mmHg",
+    .value = 12,
+    .range = {0, 150},
+    .meaning = "Blood pressure at the venous roots; 13 mmHg with a tumour's preset",
+    .source =
+        "assumed: about that of small veins; tumours: Wiig 1982, Scand J Clin "
+        "Lab Invest 42:165"};
 inline constexpr Parameter rim_width{
     .key = "network.generate.rim_width",
     .unit = "mm",
@@ -269,8 +277,12 @@ struct Preset {
   double surface_cm = 0, volume_percent = 0;  // reported against, not met; 0: none found
 };
 
-// Length per volume is twice the profiles per area (Smith & Guttman 1953, Trans AIME 197:81). Patchiness, loss of
+// Length per volume is twice the profiles per area of a random section (attributed to Smith & Guttman 1953, Trans AIME
+// 197:81; not checked against the paper). Patchiness, loss of
 // hierarchy, sprouts and loops are assumed throughout: more than in healthy tissue, by no measured amount.
+// Roots are 9 to 40 um across. In rat mammary tumours, vessels 15 to 45 um across: arterioles 38.9 mmHg, venules 13.3,
+// capillaries between them 23.8 (Wiig 1982, Scand J Clin Lab Invest 42:165).
+constexpr double tumour_inlet_pressure = 39, tumour_outlet_pressure = 13;  // [mmHg]
 // Curved over straight length in tumours: mammary line Db-7, straight over curved 0.81 (FASEB J 1996, 10:3).
 constexpr double tumour_tortuosity = 1.23;
 constexpr std::array presets{
@@ -280,8 +292,10 @@ constexpr std::array presets{
         "2023, Fluids Barriers CNS 20:20",
         370, 0, 3.0, 0.15, 1.0, 0, 0, 0, 0, 0, 5, 7, 0.3, 70},
     Preset{"pdac",
-           "65 profiles/mm2 in hot spots at x200: Pancreas 2001, 22:240; radius, perfusion assumed: compressed vessels",
-           130, 0, 3.8, 0.40, 0.55, 0.4, 0.6, 0.02, 0.05, 0.05, 6, 8},
+           "65 profiles/mm2 in hot spots at x200: Pancreas 2001, 22:240; radius assumed: near that of crc, with which "
+           "perfusion comes near the 16.6 +- 13.1 ml/min/100 ml of perfusion CT: Yadav 2016, Pancreatology 16:979; "
+           "perfused share assumed: compressed vessels",
+           130, 0, 6.5, 0.40, 0.55, 0.4, 0.6, 0.02, 0.05, 0.05, 8, 10},
     Preset{"hcc",
            "2.9 times the count of pdac: Oncol Rep 2002, 9:239; perfused 81 percent: VX2 liver tumour, PMC4698187; "
            "shunts up to 15 percent of flow in angioscintigraphy; radius assumed: wide as sinusoids",
@@ -301,11 +315,12 @@ constexpr std::array presets{
            240, 0, 5.0, 0.45, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 6, 8, 0.3, 0, 3.1},
     Preset{"hnscc", "assumed: 90 profiles/mm2; radius, perfusion assumed", 180, 0, 5.0, 0.40, 0.70, 0.5, 0.5, 0.02,
            0.05, 0.05, 6, 8},
-    Preset{"xenograft",
-           "1,200 to 1,600 segments/mm3, R3230Ac 1,580 with radius 4.9 um and surface 40/cm: Secomb 1998; perfused "
-           "above 55 percent in most of seven lines: Bernsen 1995, Br J Cancer 71:721; volume 2.1 to 6.6 percent: "
-           "Radiology 2003, 226:214; as dense in the middle as at the rim: J Cancer Res Clin Oncol 1990, 116:517",
-           0, 1400, 4.9, 0.45, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 7, 9, 1, 40, 3.1},
+    Preset{
+        "xenograft",
+        "1,200 to 1,600 segments/mm3, R3230Ac 1,580 with radius 4.9 um and surface 40/cm: Secomb 1998; perfused "
+        "above 55 percent in most of seven glioma lines: Bernsen 1995, Br J Cancer 71:721; volume 2.1 to 6.6 percent: "
+        "Radiology 2003, 226:214; as dense in the middle as at the rim: J Cancer Res Clin Oncol 1990, 116:517",
+        0, 1400, 4.9, 0.45, 0.70, 0.5, 0.6, 0.03, 0.08, 0.05, 7, 9, 1, 40, 3.1},
 };
 
 const Preset& preset_of(const std::string& name) {
@@ -331,6 +346,8 @@ std::vector<int> faces(const Deck& deck, const Parameter& parameter) {
 }
 
 }  // namespace
+
+const Parameter& vasculature_preset_parameter() { return key::preset; }
 
 const std::vector<std::string>& vasculature_presets() {
   static const std::vector<std::string> names = [] {
@@ -358,6 +375,8 @@ VasculatureSettings vasculature_preset(const std::string& name) {
   targets.volume_fraction = p.volume_percent * 1e-2;
   set.smallest_radius = 1.3 * um;
   set.shunt_radius = 8 * um;
+  set.inlet_pressure = 45 * mmhg;
+  set.outlet_pressure = 12 * mmhg;
   if (name == "healthy") {
     set.host = targets;
     return set;
@@ -373,6 +392,8 @@ VasculatureSettings vasculature_preset(const std::string& name) {
   set.loop_share = p.loops;
   set.terminal_arteriole = p.terminal_arteriole_um * um;
   set.terminal_venule = p.terminal_venule_um * um;
+  set.inlet_pressure = tumour_inlet_pressure * mmhg;
+  set.outlet_pressure = tumour_outlet_pressure * mmhg;
   set.arterial_faces = set.venous_faces = {0, 1, 2, 3, 4, 5};
   set.feeds = 8;
   return set;
@@ -411,8 +432,8 @@ VasculatureSettings vasculature_settings(const Deck& deck, const Box& box) {
   if (deck.given(key::venous_faces)) set.venous_faces = faces(deck, key::venous_faces);
   if (deck.given(key::feeds)) set.feeds = deck.integer(key::feeds);
   take(key::junctions_per_unit, set.points_per_unit);
-  set.inlet_pressure = deck.number(key::inlet_pressure);
-  set.outlet_pressure = deck.number(key::outlet_pressure);
+  take(key::inlet_pressure, set.inlet_pressure);
+  take(key::outlet_pressure, set.outlet_pressure);
   take(key::rim_width, set.rim_width);
   take(key::core_density, set.core_density);
   take(key::patchiness, set.patchiness);

@@ -161,7 +161,7 @@ VerificationResult mesentery(MPI_Comm comm, const Path& reference) {
 namespace {
 
 /// A vessel of 1 mm along x in the middle of a box 40 um wide whose sides are held at a pressure. The wall is a
-/// thousand times as leaky as a tumour's, so that a good part of the plasma is lost on the way.
+/// thousand times as leaky as a tumour's, so that a good part of the plasma is lost on the way. Means over the length.
 struct LeakyVessel {
   double length = 1e-3, width = 40e-6, radius = 5e-6, viscosity = 3e-3, wall = 1e3 * 2.8e-7 * 1e-2 / mmhg;
   double inlet = 25 * mmhg, outlet = 10 * mmhg, outside = 12 * mmhg, haematocrit = 0.1;
@@ -179,6 +179,20 @@ struct LeakyVessel {
     return std::numbers::pi * std::pow(radius, 4) / (8 * viscosity) *
            (pressure(x - d, conductivity) - pressure(x + d, conductivity)) / (2 * d);
   }
+  /// Flow of a vessel that does not leak [m^3/s].
+  [[nodiscard]] double tight_flow() const {
+    return std::numbers::pi * std::pow(radius, 4) / (8 * viscosity) * (inlet - outlet) / length;
+  }
+  /// Pressure in the middle less that of a vessel that does not leak [Pa].
+  [[nodiscard]] double pressure_shift(double conductivity) const {
+    return pressure(0.5 * length, conductivity) - 0.5 * (inlet + outlet);
+  }
+};
+
+/// Mean over the length of the blood that has been lost up to there, over the inflow, and the shift of the pressure in
+/// the middle [Pa]. Of a vessel cut into an even number of equal pieces. Collective.
+struct LeakyMeans {
+  double lost = 0, shift = 0;
 };
 
 struct LeakySolution {
@@ -215,6 +229,18 @@ LeakySolution solve_leaky(MPI_Comm comm, const LeakyVessel& vessel, long pieces,
   return solution;
 }
 
+LeakyMeans means_of(MPI_Comm comm, const LeakyVessel& vessel, const LeakySolution& solution) {
+  const auto& [cut, state] = solution;
+  double inflow = 0, flow = 0, middle = 0;
+  for (std::size_t i = 0; i < cut.own_nodes; ++i) {
+    inflow += std::max(state.blood.inflow[i], 0.0);
+    if (std::abs(cut.node_position[i][0] - 0.5 * vessel.length) < 1e-9) middle += state.blood.pressure[i];
+  }
+  for (std::size_t p = 0; p < cut.own_pieces; ++p) flow += state.blood.flow[p] * cut.piece_length[p] / vessel.length;
+  inflow = sum_over(comm, inflow);
+  return {1 - sum_over(comm, flow) / inflow, sum_over(comm, middle) - 0.5 * (vessel.inlet + vessel.outlet)};
+}
+
 }  // namespace
 
 VerificationResult leaky_vessel(MPI_Comm comm, const Path&) {
@@ -224,9 +250,16 @@ VerificationResult leaky_vessel(MPI_Comm comm, const Path&) {
   constexpr double permeable = 1e-9;  // the tissue takes 1e-4 of the resistance
   const double drop = vessel.inlet - vessel.outlet;
   const double lost = vessel.flow(0, permeable) - vessel.flow(vessel.length, permeable);
-  std::vector<double> pressure_error, flow_error, leak_error, spacing;
+  // The mean flow is the drop over the resistance of the whole, whatever leaks on the way: what is lost on average is
+  // what enters more.
+  const double mean_lost = 1 - vessel.tight_flow() / vessel.flow(0, permeable);
+  std::vector<double> pressure_error, flow_error, leak_error, mean_error, shift_error, spacing;
   for (const long n : {32L, 64L, 128L}) {
-    const auto [cut, state] = solve_leaky(comm, vessel, n, permeable);
+    const LeakySolution solution = solve_leaky(comm, vessel, n, permeable);
+    const auto& [cut, state] = solution;
+    const LeakyMeans means = means_of(comm, vessel, solution);
+    mean_error.push_back(std::abs(means.lost / mean_lost - 1));
+    shift_error.push_back(std::abs(means.shift / vessel.pressure_shift(permeable) - 1));
     double worst = 0, worst_flow = 0, leak = 0;
     for (std::size_t i = 0; i < cut.own_nodes; ++i) {
       const double expected = vessel.pressure(cut.node_position[i][0], permeable);
@@ -249,6 +282,13 @@ VerificationResult leaky_vessel(MPI_Comm comm, const Path&) {
   result.at_least("order of flow", least_order(flow_error, spacing), 1.9);
   result.at_most("plasma lost, relative, on 128 pieces", leak_error.back(), 1e-4);
   result.at_least("order of plasma lost", least_order(leak_error, spacing), 1.95);
+  result.at_least("mean blood flow lost / inflow (exact)", mean_lost, 0.05);
+  result.at_most("mean blood flow lost, relative, on 128 pieces", mean_error.back(), 1e-3);
+  result.at_least("order of mean blood flow lost", least_order(mean_error, spacing), 1.9);
+  result.at_least("shift of pressure in the middle / drop (exact)", std::abs(vessel.pressure_shift(permeable)) / drop,
+                  0.01);
+  result.at_most("shift of pressure, relative, on 128 pieces", shift_error.back(), 1e-3);
+  result.at_least("order of the shift of pressure", least_order(shift_error, spacing), 1.95);
 
   // Tissue that resists as much as the wall: both directions of the coupling count.
   const auto [cut, state] = solve_leaky(comm, vessel, 32, 1e-13);

@@ -15,6 +15,7 @@ using Path = std::filesystem::path;
 [[nodiscard]] VerificationResult leaky_vessel(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult baxter_jain_isolated(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult baxter_jain_embedded(MPI_Comm comm, const Path& reference);
+[[nodiscard]] VerificationResult lesion_filtration(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult pressure_slab(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult pressure_manufactured(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult krogh_zero_order(MPI_Comm comm, const Path& reference);

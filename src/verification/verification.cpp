@@ -37,6 +37,7 @@ const std::vector<VerificationProblem>& verification_problems() {
        v::pressure_manufactured},
       {"baxter_jain_isolated", "interstitial pressure of an isolated sphere", false, v::baxter_jain_isolated},
       {"baxter_jain_embedded", "interstitial pressure of a sphere in host tissue", false, v::baxter_jain_embedded},
+      {"lesion_filtration", "plasma lost by isolated lesions of the sizes of Butler 1975", false, v::lesion_filtration},
       {"krogh_zero_order", "oxygen around a vessel that feeds a cylinder of tissue", false, v::krogh_zero_order},
       {"anoxic_slab", "oxygen used up on the way into a sheet of tissue", false, v::anoxic_slab},
       {"spheroid", "oxygen in a spheroid with an anoxic core", false, v::spheroid},

@@ -236,6 +236,29 @@ TEST_F(PatientTest, FiltrationIsAnchoredToTheDeclaredProduct) {
   EXPECT_EQ(run(text, {{"patient.kind", "interior"}, {"vessel_wall.anchor", "off"}})["filtration_anchor_tumour"], 1);
 }
 
+TEST_F(PatientTest, PlasmaOfTheTumourLeavesByVesselsOrThroughTheirWalls) {
+  const Treated r = run(nodule);
+  const Patient::TumourFluid tumour = r.patient->tumour_fluid();
+  EXPECT_NEAR(tumour.plasma_in - tumour.plasma_out, tumour.filtration, 1e-9 * tumour.plasma_in);
+  EXPECT_GT(tumour.filtration, 0);
+  EXPECT_LT(tumour.plasma_in, tumour.blood_in);
+  EXPECT_NEAR(tumour.mass, r["tumour_volume_mm3"] * 1.05e-6, 1e-12);
+  // By hand: m^3/s over kg, 1e6 ml per m^3, 1e3 g per kg, 3600 s per h.
+  EXPECT_NEAR(r["tumour_filtration_ml_h_g"], tumour.filtration / tumour.mass * 1e6 / 1e3 * 3600,
+              1e-9 * r["tumour_filtration_ml_h_g"]);
+  // The host's vessels lose some, too.
+  EXPECT_LT(tumour.filtration, r.patient->fluid().filtration);
+}
+
+TEST_F(PatientTest, AnInteriorPieceIsTumourAlone) {
+  const Treated r = run(nodule, {{"patient.kind", "interior"}});
+  const Patient::TumourFluid tumour = r.patient->tumour_fluid();
+  const FluidState& fluid = r.patient->fluid();
+  EXPECT_NEAR(tumour.plasma_in, fluid.plasma_inflow, 1e-9 * fluid.plasma_inflow);
+  EXPECT_NEAR(tumour.filtration, 0, 1e-9 * fluid.filtration_out);
+  EXPECT_GT(fluid.filtration_out, 0);
+}
+
 TEST_F(PatientTest, SanctuaryPartsSplitS1) {
   const Treated r = doxorubicin_with({{"drug.doxorubicin.emax", "4 1/h"},
                                       {"drug.doxorubicin.ic50", "0.005 uM"},

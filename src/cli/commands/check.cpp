@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 #include "patient/parameters.hpp"
+#include "patient/settings.hpp"
 
 namespace sanctuary {
 namespace {
@@ -68,6 +69,7 @@ std::vector<CommandOption> check_options() { return {}; }
 int run_check(MPI_Comm comm, const Invocation& invocation) {
   const Catalogue& catalogue = program_catalogue();
   const Deck deck = read_deck(comm, invocation.positional.front(), invocation.overrides, catalogue);
+  (void)patient_settings(deck);  // what concerns several keys at once
   std::string text = invocation.quiet ? "" : listing(deck);
   if (const double cells = cells_of(deck, catalogue); cells > 0) {
     text += fmt::format("\ncells: {:.0f}\nmemory: about {:.2g} GB ({:.1f} kB per cell, not yet measured)\n", cells,
