@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "base/comm.hpp"
 #include "solvers/network/flow_sweep.hpp"
@@ -22,6 +23,8 @@ PetscErrorCode guarded(Work&& work) {
   return static_cast<PetscErrorCode>(0);
 }
 
+constexpr int directions = 8;  // kept by the conjugate residuals: two vectors of both each
+
 }  // namespace
 
 /// Cells and network as one system D^-1/2 [A + X, B; C, N] D^-1/2 y = D^-1/2 r with the diagonal D, whose vectors hold
@@ -32,6 +35,8 @@ struct CoupledSolver::Together {
   MatHandle shell;
   KspHandle ksp;
   VecHandle root, rhs, solution, cells_residual, cells_part, network_residual, network_part, network_diagonal;
+  std::unique_ptr<CellPreconditioner> cells_inverse;
+  bool built = false, built_symmetric = false;
 
   /// Takes a vector of both apart and divides by the root of the diagonal, or times it.
   void split(Vec both, bool times, Vec of_cells, Vec of_network) const {
@@ -58,7 +63,7 @@ struct CoupledSolver::Together {
     s.inverse_->apply(network_residual.get(), network_part.get());
     petsc(MatMult(s.to_cells_, network_part.get(), s.work_cells_.get()));
     petsc(VecAXPY(cells_residual.get(), -1.0, s.work_cells_.get()));
-    s.cells_.precondition(cells_residual.get(), cells_part.get());
+    cells_inverse->apply(cells_residual.get(), cells_part.get());
     petsc(MatMult(s.from_cells_, cells_part.get(), s.work_network_.get()));
     petsc(MatMultAdd(s.network_, network_part.get(), s.work_network_.get(), s.work_network_.get()));
     petsc(VecAXPY(network_residual.get(), -1.0, s.work_network_.get()));
@@ -70,7 +75,7 @@ struct CoupledSolver::Together {
 
 CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric,
                              NetworkInverse* inverse)
-    : grid_(&grid), network_unknowns_(network_unknowns), cells_(grid, prefix), inverse_(inverse) {
+    : grid_(&grid), symmetric_(symmetric), network_unknowns_(network_unknowns), inverse_(inverse) {
   const double unknowns = sum_over(grid.comm(), static_cast<double>(network_unknowns));
   has_network_ = unknowns > 0;
   char text[32] = "auto";
@@ -79,15 +84,18 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
   if (chosen != "auto" && chosen != "direct" && chosen != "iterative")
     throw InputError("-" + prefix + "network_solver " + chosen + ": expected auto, direct or iterative");
   iterative_ = has_network_ && (chosen == "iterative" || (chosen == "auto" && unknowns > direct_limit));
-  cells_.set_coupling(has_network_ ? this : nullptr, symmetric);
-  rhs_ = grid.vector();
   work_cells_ = grid.vector();
-  borrowed_cells_ = grid.vector();
+  if (!iterative_) {
+    cells_ = std::make_unique<EllipticSolver>(grid, prefix);
+    cells_->set_coupling(has_network_ ? this : nullptr, symmetric);
+    rhs_ = grid.vector();
+    borrowed_cells_ = grid.vector();
+  }
   if (!has_network_) return;
   work_network_ = network_vector();
   network_solution_ = network_vector();
   if (iterative_) {
-    create_iterative(prefix, symmetric);
+    create_iterative(prefix);
   } else {
     create_direct(prefix);
   }
@@ -117,7 +125,7 @@ void CoupledSolver::create_direct(const std::string& prefix) {
   petsc(KSPSetFromOptions(network_ksp_.get()));
 }
 
-void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) {
+void CoupledSolver::create_iterative(const std::string& prefix) {
   const MPI_Comm comm = grid_->comm();
   if (!inverse_) {
     own_inverse_ = std::make_unique<FlowSweep>(comm);
@@ -126,6 +134,7 @@ void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) 
   together_ = std::make_unique<Together>();
   Together& t = *together_;
   t.owner = this;
+  t.cells_inverse = std::make_unique<CellPreconditioner>(*grid_, prefix);
   t.cells = grid_->local_cells();
   t.network = static_cast<std::size_t>(network_unknowns_);
   const auto unknowns = static_cast<PetscInt>(t.cells + t.network);
@@ -147,12 +156,9 @@ void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) 
   petsc(KSPCreate(comm, t.ksp.out()));
   petsc(KSPSetOptionsPrefix(t.ksp.get(), (prefix + "coupled_").c_str()));
   petsc(KSPSetOperators(t.ksp.get(), t.shell.get(), t.shell.get()));
-  petsc(KSPSetType(t.ksp.get(), symmetric ? KSPFCG : KSPFGMRES));
-  if (symmetric) {
-    petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
-  } else {
-    petsc(KSPGMRESSetRestart(t.ksp.get(), 40));
-  }
+  petsc(KSPSetType(t.ksp.get(), symmetric_ ? KSPFCG : KSPGCR));
+  petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
+  if (!symmetric_) petsc(KSPGCRSetRestart(t.ksp.get(), directions));
   PC pc = nullptr;
   petsc(KSPGetPC(t.ksp.get(), &pc));
   petsc(PCSetType(pc, PCSHELL));
@@ -178,10 +184,13 @@ void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat f
   to_cells_ = to_cells;
   from_cells_ = from_cells;
   between_cells_ = cells;
-  cells_.set(op, rebuild);
   if (iterative_) {
-    set_together();
-  } else if (has_network_) {
+    set_together(rebuild);
+    return;
+  }
+  cells_->set(op, rebuild);
+  diagonal_rms_ = cells_->diagonal_rms();
+  if (has_network_) {
     petsc(KSPSetOperators(network_ksp_.get(), network, network));
     petsc(KSPSetUp(network_ksp_.get()));
   }
@@ -214,7 +223,7 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
     petsc(VecAXPY(rhs_.get(), -1.0, work_cells_.get()));
   }
   const SolveReport report =
-      cells_.solve(rhs_.get(), cells, {.tolerance = tolerance, .measure = Stop::Measure::scaled, .scale = scale});
+      cells_->solve(rhs_.get(), cells, {.tolerance = tolerance, .measure = Stop::Measure::scaled, .scale = scale});
   if (has_network_) {
     petsc(MatMult(from_cells_, cells, work_network_.get()));
     petsc(VecAYPX(work_network_.get(), -1.0, network_rhs));
@@ -223,19 +232,76 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
   return report;
 }
 
-void CoupledSolver::set_together() {
+void CoupledSolver::set_together(bool rebuild) {
   Together& t = *together_;
   inverse_->set(network_);
   petsc(MatGetDiagonal(network_, t.network_diagonal.get()));
-  std::vector<double> of_cells(t.cells);
-  op_->full_diagonal(of_cells.data());
-  const WriteAccess root(t.root.get()), of_network(t.network_diagonal.get());
-  const auto root_of = [](double d) { return d != 0 ? std::sqrt(std::abs(d)) : 1.0; };
-  for (std::size_t i = 0; i < t.cells; ++i) root[i] = root_of(of_cells[i]);
-  for (std::size_t i = 0; i < t.network; ++i) {
-    if (of_network[i] == 0) of_network[i] = 1;
-    root[t.cells + i] = root_of(of_network[i]);
+  {
+    std::vector<double> of_cells(t.cells);
+    op_->full_diagonal(of_cells.data());
+    const WriteAccess root(t.root.get()), of_network(t.network_diagonal.get());
+    const auto root_of = [](double d) { return d != 0 ? std::sqrt(std::abs(d)) : 1.0; };
+    double sum = 0;
+    for (std::size_t i = 0; i < t.cells; ++i) {
+      root[i] = root_of(of_cells[i]);
+      sum += of_cells[i] * of_cells[i];
+    }
+    for (std::size_t i = 0; i < t.network; ++i) {
+      if (of_network[i] == 0) of_network[i] = 1;
+      root[t.cells + i] = root_of(of_network[i]);
+    }
+    diagonal_rms_ = std::sqrt(sum_over(grid_->comm(), sum) / static_cast<double>(grid_->global_cells()));
   }
+  if (!rebuild && t.built && t.built_symmetric == op_->symmetric()) return;
+  const double wave = symmetric_ ? 0.0 : balanced_wave();
+  if (wave > 0) {
+    std::vector<double> diagonal = given_back(wave);
+    for (std::size_t c = 0; c < t.cells; ++c) diagonal[c] = op_->diagonal()[c] - diagonal[c];
+    t.cells_inverse->set(op_->with_diagonal(std::move(diagonal)));
+  } else {
+    t.cells_inverse->set(*op_);
+  }
+  t.built = true;
+  t.built_symmetric = op_->symmetric();
+}
+
+/// Phase per cell of the wave at which diffusion between cells rivals exchange with the network.
+double CoupledSolver::balanced_wave() const {
+  petsc(VecSet(network_solution_.get(), 1.0));
+  petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+  double exchange = 0, between = 0;
+  petsc(VecSum(work_cells_.get(), &exchange));
+  for (int axis = 0; axis < 3; ++axis) {
+    for (std::size_t f = 0; f < op_->from_lower(axis).size(); ++f)
+      between += std::min(op_->from_lower(axis)[f], op_->from_upper(axis)[f]) / 3;
+  }
+  between = sum_over(grid_->comm(), between);
+  constexpr double longest = 0.05, shortest = 1.5;
+  if (exchange >= 0) return 0;
+  return between > 0 ? std::clamp(std::sqrt(-exchange / between), longest, shortest) : shortest;
+}
+
+/// B N^-1 C of waves along each axis as an entry on the diagonal: what the network gives back to each cell of what it
+/// takes up from waves of this phase per cell. Between zero and what the cell's diagonal holds of the exchange.
+std::vector<double> CoupledSolver::given_back(double wave) const {
+  std::vector<double> result(together_->cells, 0.0);
+  const VecHandle offered = grid_->vector();
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (const double shift : {0.0, 0.5 * std::numbers::pi}) {
+      {
+        const WriteAccess v(offered.get());
+        for (std::size_t c = 0; c < result.size(); ++c)
+          v[c] = std::cos(wave * static_cast<double>(grid_->place(c)[axis]) - shift);
+      }
+      petsc(MatMult(from_cells_, offered.get(), work_network_.get()));
+      inverse_->apply(work_network_.get(), network_solution_.get());
+      petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+      const ReadAccess v(offered.get()), back(work_cells_.get());
+      for (std::size_t c = 0; c < result.size(); ++c) result[c] += v[c] * back[c] / 3;
+    }
+  }
+  for (double& value : result) value = std::max(value, 0.0);
+  return result;
 }
 
 SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
@@ -244,7 +310,7 @@ SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double
   SolveReport report;
   PetscInt all = 0;
   petsc(VecGetSize(network, &all));
-  const double cells_unit = cells_.diagonal_rms() * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  const double cells_unit = diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
   constexpr int most_rounds = 20, most = 1000;
   constexpr double smallest_reduction = 1e-10;  // within one round: what is left below is the recurrence's rounding
   double last = std::numeric_limits<double>::infinity();
@@ -312,7 +378,7 @@ std::array<double, 2> CoupledSolver::scaled_residual(Vec cells_rhs, Vec network_
   petsc(VecAYPX(r.get(), -1.0, cells_rhs));
   std::array<double, 2> result{};
   petsc(VecNorm(r.get(), NORM_2, &result[0]));
-  result[0] /= cells_.diagonal_rms() * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  result[0] /= diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
   if (has_network_) {
     petsc(VecAYPX(s.get(), -1.0, network_rhs));
     VecHandle diagonal = network_vector();

@@ -83,6 +83,7 @@ struct Lattice {
 /// Blood without red cells that matter: the flow is that of the lattice at one viscosity at each diameter.
 BloodLaws plain_laws() {
   BloodLaws laws;
+  laws.inlet_haematocrit = 0;
   laws.viscosity = [](double, double) { return 4e-3; };
   laws.split = [](double haematocrit, double, std::span<const double>, std::span<const double>, std::span<double> out) {
     std::fill(out.begin(), out.end(), haematocrit);
