@@ -52,6 +52,9 @@ class CoupledSolver : private CellCoupling {
   /// A new vector of network unknowns, zero. Collective.
   [[nodiscard]] VecHandle network_vector() const;
   [[nodiscard]] bool has_network() const { return has_network_; }
+  /// What one iteration moves from and to memory on this rank if nothing stays in cache, of all that it sweeps over
+  /// [bytes]; zero unless both are solved together.
+  [[nodiscard]] double bytes_per_iteration() const;
   /// True where cells and network are solved together.
   [[nodiscard]] bool iterative() const { return iterative_; }
 
