@@ -23,7 +23,7 @@ PetscErrorCode guarded(Work&& work) {
   return static_cast<PetscErrorCode>(0);
 }
 
-constexpr int directions = 6;  // kept by the conjugate residuals: two vectors of both each
+constexpr int most_directions = 20;  // kept by the conjugate residuals: two vectors of both each, made when needed
 
 }  // namespace
 
@@ -37,6 +37,8 @@ struct CoupledSolver::Together {
   VecHandle root, rhs, solution, cells_residual, cells_part, network_residual, network_part, network_diagonal;
   std::unique_ptr<CellPreconditioner> cells_inverse;
   bool built = false, built_symmetric = false;
+  int directions = most_directions;
+  std::vector<VecHandle> direction, image;  // of the conjugate residuals
 
   /// Takes a vector of both apart and divides by the root of the diagonal, or times it.
   void split(Vec both, bool times, Vec of_cells, Vec of_network) const {
@@ -70,6 +72,55 @@ struct CoupledSolver::Together {
     s.inverse_->apply(network_residual.get(), s.network_solution_.get());
     petsc(VecAXPY(network_part.get(), 1.0, s.network_solution_.get()));
     join(cells_part.get(), network_part.get(), true, out);
+  }
+  /// Generalised conjugate residuals from zero in `solution`, truncated to the last directions (Eisenstat, Elman &
+  /// Schultz 1983, SIAM J Numer Anal 20:345): leaves the residual in `rhs`. Returns the iterations; `reason` is set
+  /// where the residual is not brought down by `reduction`.
+  int conjugate_residuals(double reduction, int most, std::string& reason) {
+    std::vector<Vec> images, others;
+    std::vector<double> along(static_cast<std::size_t>(directions));
+    double first = 0, left = 0;
+    petsc(VecNorm(rhs.get(), NORM_2, &first));
+    for (int iteration = 1; iteration <= most; ++iteration) {
+      const auto slot = static_cast<std::size_t>((iteration - 1) % directions);
+      if (slot == direction.size()) {
+        for (auto* list : {&direction, &image}) petsc(VecDuplicate(rhs.get(), list->emplace_back().out()));
+      }
+      const Vec p = direction[slot].get(), q = image[slot].get();
+      images.clear();
+      others.clear();
+      for (std::size_t k = 0; k < std::min(direction.size(), static_cast<std::size_t>(iteration)); ++k) {
+        if (k == slot) continue;
+        images.push_back(image[k].get());
+        others.push_back(direction[k].get());
+      }
+      precondition(rhs.get(), p);
+      multiply(p, q);
+      // What the directions kept have of it, their images being orthonormal.
+      const auto kept = static_cast<PetscInt>(images.size());
+      petsc(VecMDot(q, kept, images.data(), along.data()));
+      for (double& part : along) part = -part;
+      petsc(VecMAXPY(q, kept, along.data(), images.data()));
+      petsc(VecMAXPY(p, kept, along.data(), others.data()));
+      double size = 0, step = 0;
+      petsc(VecNorm(q, NORM_2, &size));
+      if (!(size > 0) || !std::isfinite(size)) {
+        reason = "a direction of the conjugate residuals is zero or not finite";
+        return iteration;
+      }
+      petsc(VecScale(q, 1 / size));
+      petsc(VecScale(p, 1 / size));
+      petsc(VecDot(rhs.get(), q, &step));
+      petsc(VecAXPY(solution.get(), step, p));
+      petsc(VecAXPY(rhs.get(), -step, q));
+      petsc(VecNorm(rhs.get(), NORM_2, &left));
+      if (left <= reduction * first) {
+        reason.clear();
+        return iteration;
+      }
+    }
+    reason = "the conjugate residuals reached their limit";
+    return most;
   }
 };
 
@@ -153,17 +204,21 @@ void CoupledSolver::create_iterative(const std::string& prefix) {
   }
   for (VecHandle* v : {&t.cells_residual, &t.cells_part}) *v = grid_->vector();
   for (VecHandle* v : {&t.network_residual, &t.network_part, &t.network_diagonal}) *v = network_vector();
+  if (!symmetric_) {
+    PetscInt given = t.directions;
+    petsc(PetscOptionsGetInt(nullptr, prefix.c_str(), "-coupled_directions", &given, nullptr));
+    if (given < 1 || given > 1000)
+      throw InputError("-" + prefix + "coupled_directions " + std::to_string(given) + ": expected 1 to 1000");
+    t.directions = static_cast<int>(given);
+    return;
+  }
   petsc(KSPCreate(comm, t.ksp.out()));
   petsc(KSPSetOptionsPrefix(t.ksp.get(), (prefix + "coupled_").c_str()));
   petsc(KSPSetOperators(t.ksp.get(), t.shell.get(), t.shell.get()));
-  petsc(KSPSetType(t.ksp.get(), symmetric_ ? KSPFCG : KSPGCR));
+  petsc(KSPSetType(t.ksp.get(), KSPFCG));
   petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
-  if (symmetric_) {
-    petsc(KSPFCGSetMmax(t.ksp.get(), 2));
-    petsc(KSPFCGSetNprealloc(t.ksp.get(), 2));
-  } else {
-    petsc(KSPGCRSetRestart(t.ksp.get(), directions));
-  }
+  petsc(KSPFCGSetMmax(t.ksp.get(), 2));
+  petsc(KSPFCGSetNprealloc(t.ksp.get(), 2));
   PC pc = nullptr;
   petsc(KSPGetPC(t.ksp.get(), &pc));
   petsc(PCSetType(pc, PCSHELL));
@@ -351,14 +406,18 @@ SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double
     t.join(t.cells_residual.get(), t.network_residual.get(), false, t.rhs.get());
     petsc(VecSet(t.solution.get(), 0.0));
     const double reduction = std::max(0.3 * tolerance / report.residual, smallest_reduction);
-    petsc(KSPSetTolerances(t.ksp.get(), reduction, PETSC_DEFAULT, 1e10, most - report.iterations));
-    petsc(KSPSolve(t.ksp.get(), t.rhs.get(), t.solution.get()));
-    PetscInt iterations = 0;
-    petsc(KSPGetIterationNumber(t.ksp.get(), &iterations));
-    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
-    petsc(KSPGetConvergedReason(t.ksp.get(), &reason));
-    report.iterations += static_cast<int>(iterations);
-    report.reason = reason < 0 ? KSPConvergedReasons[reason] : "";
+    if (symmetric_) {
+      petsc(KSPSetTolerances(t.ksp.get(), reduction, PETSC_DEFAULT, 1e10, most - report.iterations));
+      petsc(KSPSolve(t.ksp.get(), t.rhs.get(), t.solution.get()));
+      PetscInt iterations = 0;
+      petsc(KSPGetIterationNumber(t.ksp.get(), &iterations));
+      KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+      petsc(KSPGetConvergedReason(t.ksp.get(), &reason));
+      report.iterations += static_cast<int>(iterations);
+      report.reason = reason < 0 ? KSPConvergedReasons[reason] : "";
+    } else {
+      report.iterations += t.conjugate_residuals(reduction, most - report.iterations, report.reason);
+    }
     t.split(t.solution.get(), false, t.cells_part.get(), t.network_part.get());
     petsc(VecAXPY(cells, 1.0, t.cells_part.get()));
     petsc(VecAXPY(network, 1.0, t.network_part.get()));
@@ -368,8 +427,9 @@ SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double
 double CoupledSolver::bytes_per_iteration() const {
   if (!together_) return 0;
   const Together& t = *together_;
-  // Vectors read and written: by the method with half its directions, by scaling and splitting, by the residuals.
-  constexpr double of_method = 8 * (10 + 8 * 0.5 * (directions - 1)), of_parts = 8 * 24.0, of_operator = 8 * 9.0;
+  // Vectors read and written: by the method, by scaling and splitting, by the residuals.
+  const double of_method = 8 * (19.0 + (symmetric_ ? 6.0 : 3.0 * (t.directions - 1)));
+  constexpr double of_parts = 8 * 24, of_operator = 8 * 9;
   // An entry of the network: twice in products, and in two sweeps with value and column.
   constexpr double of_entry = 2 * 12 + 2 * 2 * 12;
   MatInfo info;

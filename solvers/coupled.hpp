@@ -13,14 +13,14 @@ namespace sanctuary {
 /// stands in A.
 /// A small network is factorised: EllipticSolver solves for the cells on the Schur complement A + X - B N^-1 C,
 /// preconditioned for A, and the network follows exactly. A large one is solved together with the cells: flexible
-/// conjugate gradients or, where the system is not symmetric, generalised conjugate residuals that keep a few
-/// directions, on both, each row scaled by the root of its diagonal on both sides, preconditioned by block
+/// conjugate gradients or, where the system is not symmetric, generalised conjugate residuals truncated to a
+/// few directions, on both, each row scaled by the root of its diagonal on both sides, preconditioned by block
 /// Gauss-Seidel (network, cells, network) and refined until the true residual of either block is met. The cells are
 /// preconditioned for A less what the network gives back there: a cell that offers more gets some of it back from
 /// vessels that flow slowly, and nothing from those that flow fast. It is taken from the Schur complement on waves of
 /// the length at which diffusion and exchange balance, so that exchange far above uptake costs few iterations.
-/// Options prefixes: `<prefix>` (the cells), `<prefix>network_` (the factors), `<prefix>coupled_` (the Krylov method on
-/// both); option `-<prefix>network_solver auto|direct|iterative`.
+/// Options prefixes: `<prefix>` (the cells), `<prefix>network_` (the factors), `<prefix>coupled_` (the conjugate
+/// gradients on both); options `-<prefix>network_solver auto|direct|iterative`, `-<prefix>coupled_directions N` (20).
 class CoupledSolver : private CellCoupling {
  public:
   /// Unknowns of the network over all ranks up to which it is factorised.

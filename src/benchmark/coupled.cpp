@@ -292,6 +292,8 @@ void run_coupled(BenchmarkContext& context) {
   const std::vector<std::string> all{"pressure", "oxygen", "drug", "steady_drug"};
   const auto problems = given.words("problem", {"pressure", "oxygen", "drug"}, all);
   const double tolerance = given.number("tolerance", 1e-11, 1e-14, 0.1);
+  petsc(PetscOptionsSetValue(nullptr, "-bench_coupled_coupled_directions",
+                             std::to_string(given.count("directions", 20, 1, 1000)).c_str()));
   const long megabytes = given.count("megabytes", 128, 1, 100000);
   const double triad = measure_stream(context.comm, static_cast<std::size_t>(megabytes) << 20U, 3).triad_total;
   for (const std::string& feed : feeds) {
@@ -329,6 +331,7 @@ Benchmark coupled_benchmark() {
            {"feed", "LIST", "blood enters in each tile or at a face of the box: tiles, faces or all (default tiles)"},
            {"network-solver", "LIST", "direct, iterative or all (default iterative)"},
            {"problem", "LIST", "pressure, oxygen, drug, steady_drug or all (default the first three)"},
+           {"directions", "N", "kept by the conjugate residuals of the solutes (default 20)"},
            {"megabytes", "N", "of each array of the triad that traffic is compared with (default 128)"},
            {"tolerance", "X", "scaled true residual of the solutes (default 1e-11)"}},
           run_coupled};
