@@ -316,7 +316,11 @@ void CoupledSolver::set_together(bool rebuild) {
   const double wave = symmetric_ ? 0.0 : balanced_wave();
   if (wave > 0) {
     std::vector<double> diagonal = given_back(wave);
-    for (std::size_t c = 0; c < t.cells; ++c) diagonal[c] = op_->diagonal()[c] - diagonal[c];
+    constexpr double least = 1e-3;  // of the diagonal: keeps what takes nothing up from being singular
+    for (std::size_t c = 0; c < t.cells; ++c) {
+      const double whole = op_->diagonal()[c];
+      diagonal[c] = std::max(whole - diagonal[c], least * whole);
+    }
     t.cells_inverse->set(op_->with_diagonal(std::move(diagonal)));
   } else {
     t.cells_inverse->set(*op_);

@@ -65,7 +65,7 @@ struct PerfusedBed {
     result->assemble(pieces, outflow, 0);
     return result;
   }
-  /// Iterations for a steady solute that blood carries twenty-fold, that crosses walls freely and is used up slowly:
+  /// Solves a steady solute that blood carries twenty-fold, that crosses walls freely and is used up slowly:
   /// exchange is far above all else, as that of oxygen. The network's solver by -bound_solute_network_solver.
   [[nodiscard]] SolveReport solve_bound_solute(const BloodFlow& blood) const {
     constexpr double carrier = 20, diffusivity = 2e-9, uptake = 0.1;
