@@ -53,9 +53,9 @@ def jobs(size):
         *((f"network_{ranks}", ranks, ["network", *(["--segments", "1000,10000"] if quick else [])]) for ranks in (1, 2)),
         *((f"coupled_grow_{ranks}", ranks, ["coupled", "--tiles", "1" if quick else "1,2,4", "--problem", "all"])
           for ranks in (1, 2, 4)),
-        ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "25" if quick else "25,50,100,200", "--problem",
+        ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "24" if quick else "24,47,118", "--problem",
                                 "all"]),
-        ("coupled_kinds_1", 1, ["coupled", "--tiles", "1" if quick else "2,4", "--density", "1200,150", "--drop", "15,0.1",
+        ("coupled_kinds_1", 1, ["coupled", "--tiles", "1" if quick else "2", "--density", "1200,150", "--drop", "15,0.1",
                                 "--problem", "all"]),
         ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
@@ -339,6 +339,8 @@ def part_network(lines):
              figure(record["bytes_held_by_rank"]["highest"] / record["segments"]), figure(record["blood_imbalance"], 2),
              figure(record["red_cell_imbalance"], 2), "yes" if record["converged"] else "no")
             for record in records if record["what"] == "flow"]
+    if not rows:
+        return text
     return text + "\nFlow with haematocrit (Pries 2005):\n\n" + table(
         ("segments", "ranks", "rounds", "bytes/segment, all ranks", "of the fullest rank", "imbalance of blood", "of red cells",
          "converged"), rows)
