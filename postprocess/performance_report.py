@@ -55,6 +55,8 @@ def jobs(size):
           for ranks in (1, 2, 4)),
         ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "24" if quick else "24,47,118", "--problem",
                                 "all"]),
+        ("coupled_dense_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "40" if quick else "40,80,159", "--density", "4000",
+                                "--problem", "all"]),
         ("coupled_kinds_1", 1, ["coupled", "--tiles", "1" if quick else "2", "--density", "1200,150", "--drop", "15,0.1",
                                 "--problem", "all"]),
         ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
@@ -371,6 +373,7 @@ def part_coupled(lines):
             ("coupled_segments", (), "Segments alone up to 10⁶:"),
             ("coupled_both", (), "The largest box of both that 14 GB hold:"),
             ("coupled_ratio", ("radius_over_spacing",), "Radius over spacing:"),
+            ("coupled_dense", ("radius_over_spacing",), "The same in a bed three times as dense:"),
             ("coupled_kinds", ("density_per_mm3", "drop_mmHg"), "Dense and sparse, blood that flows and blood that all but stands:"),
             ("coupled_faces", (), "Fed at one face of the box and drained at the other:")):
         rows = rows_of(name, *more)
