@@ -53,7 +53,7 @@ def jobs(size):
         *((f"network_{ranks}", ranks, ["network", *(["--segments", "1000,10000"] if quick else [])]) for ranks in (1, 2)),
         *((f"coupled_grow_{ranks}", ranks, ["coupled", "--tiles", "1" if quick else "1,2,4", "--problem", "all"])
           for ranks in (1, 2, 4)),
-        ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "24" if quick else "24,47,118", "--problem",
+        ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "25" if quick else "25,50,100,200", "--problem",
                                 "all"]),
         ("coupled_dense_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "40" if quick else "40,80,159", "--density", "4000",
                                 "--problem", "all"]),
@@ -70,7 +70,7 @@ def jobs(size):
             table.append((f"coupled_cells_{ranks}", ranks, ["coupled", "--tiles", "4", "--cells-per-tile", "64", *few_directions]))
             table.append((f"coupled_segments_{ranks}", ranks,
                           ["coupled", "--tiles", "8", "--cells-per-tile", "16", *few_directions]))
-        table.append(("coupled_both_1", 1, ["coupled", "--tiles", "7", *few_directions]))
+        table.append(("coupled_both_1", 1, ["coupled", "--tiles", "7", "--problem", "pressure,oxygen", *few_directions]))
     return table
 
 
