@@ -4,7 +4,7 @@
   postprocess/performance_report.py [--program build/release/sanctuary] [--quick | --full] [--reuse]
 
 --quick   small boxes, few repetitions: shows that all works, its figures mean little
---full    also BoomerAMG, GAMG and ICC at 256 cells a side: needs 8 GB and half an hour
+--full    also BoomerAMG, GAMG and ICC at 256 cells a side: needs 14 GB and an hour
 --reuse   runs nothing, writes the page from the lines of the last time
 
 The lines stay in out/performance/NAME.jsonl. Exit codes: 0 done, 2 the command line is wrong, 3 a benchmark failed.
@@ -50,11 +50,27 @@ def jobs(size):
         *((f"transport_{ranks}", ranks, ["transport", "--cells", "16" if quick else "64,100x60x37"]) for ranks in (1, 2)),
         *((f"reaction_{ranks}", ranks, ["reaction", "--cells", "16" if quick else "64,100x60x37"]) for ranks in (1, 2)),
         ("kinetics", 1, ["kinetics", "--count", "2000" if quick else "20000", "--sample", "20" if quick else "200"]),
+        *((f"network_{ranks}", ranks, ["network", *(["--segments", "1000,10000"] if quick else [])]) for ranks in (1, 2)),
+        *((f"coupled_grow_{ranks}", ranks, ["coupled", "--tiles", "1" if quick else "1,2,4", "--problem", "all"])
+          for ranks in (1, 2, 4)),
+        ("coupled_ratio_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "25" if quick else "25,50,100,200", "--problem",
+                                "all"]),
+        ("coupled_dense_1", 1, ["coupled", "--tiles", "1", "--cells-per-tile", "40" if quick else "40,80,159", "--density", "4000",
+                                "--problem", "all"]),
+        ("coupled_kinds_1", 1, ["coupled", "--tiles", "1" if quick else "2", "--density", "1200,150", "--drop", "15,0.1",
+                                "--problem", "all"]),
+        ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
     ]
     if not quick:
         table.append(("cubes_128", 1, ["elliptic", "--cells", "128", "--seconds", "5"]))
         table.append(("cubes_256", 1, ["elliptic", "--cells", "256", *([] if size == "full" else few), "--seconds", "20"]))
+        few_directions = ["--directions", "6"]
+        for ranks in (1, 2, 4):
+            table.append((f"coupled_cells_{ranks}", ranks, ["coupled", "--tiles", "4", "--cells-per-tile", "64", *few_directions]))
+            table.append((f"coupled_segments_{ranks}", ranks,
+                          ["coupled", "--tiles", "8", "--cells-per-tile", "16", *few_directions]))
+        table.append(("coupled_both_1", 1, ["coupled", "--tiles", "7", "--problem", "pressure,oxygen", *few_directions]))
     return table
 
 
@@ -307,6 +323,66 @@ def part_kinetics(lines):
             + "\nHow many times slower: " + "; ".join(ratios) + ".\n")
 
 
+def part_network(lines):
+    records = lines.starting("network")
+    rows = []
+    for record in records:
+        if record["what"] != "pressure":
+            continue
+        if record.get("converged"):
+            rows.append((record["segments"], record["ranks"], record["solver"], record["iterations"],
+                         ratio(record.get("time_over_ours")), figure(record["bytes_per_segment"]),
+                         figure(record["peak_bytes_per_segment"])))
+        else:
+            rows.append((record["segments"], record["ranks"], record["solver"], "fails", *["–"] * 3))
+    text = lines.commands("network") + "\n" + table(
+        ("segments", "ranks", "pressures by", "iterations", "time over ours, set-up included", "bytes/segment", "at the peak"), rows)
+    rows = [(record["segments"], record["ranks"], record["iterations"], figure(record["bytes_per_segment"]),
+             figure(record["bytes_held_by_rank"]["highest"] / record["segments"]), figure(record["blood_imbalance"], 2),
+             figure(record["red_cell_imbalance"], 2), "yes" if record["converged"] else "no")
+            for record in records if record["what"] == "flow"]
+    if not rows:
+        return text
+    return text + "\nFlow with haematocrit (Pries 2005):\n\n" + table(
+        ("segments", "ranks", "rounds", "bytes/segment, all ranks", "of the fullest rank", "imbalance of blood", "of red cells",
+         "converged"), rows)
+
+
+def part_coupled(lines):
+    def rows_of(name, *more):
+        found = {}
+        for record in lines.starting(name):
+            key = (record["cells"][0], record["segments"], record["ranks"], *(record[field] for field in more))
+            found.setdefault(key, {})[record["problem"]] = record
+        rows = []
+        for key, solved in sorted(found.items()):
+            bound = solved.get("oxygen", {})
+            peak = max(record["peak_bytes_per_cell"] for record in solved.values())
+            rows.append((box([key[0]] * 3), figure(key[1], 7), *(figure(value) for value in key[2:]),
+                         *(figure(solved[problem]["iterations"]) if problem in solved else "–"
+                           for problem in ("pressure", "oxygen", "drug", "steady_drug")),
+                         figure(peak, 4), figure(bound.get("percent_of_triad"), 2)))
+        return rows
+
+    head = ("cells", "segments", "ranks")
+    tail = ("pressure", "oxygen", "drug, one step", "drug, steady", "bytes/cell at the peak", "% of triad, oxygen")
+    text = ""
+    for name, more, said in (
+            ("coupled_grow", (), "Iterations as both grow:"),
+            ("coupled_cells", (), "Cells alone up to 256³:"),
+            ("coupled_segments", (), "Segments alone up to 10⁶:"),
+            ("coupled_both", (), "The largest box of both that 14 GB hold:"),
+            ("coupled_ratio", ("radius_over_spacing",), "Radius over spacing:"),
+            ("coupled_dense", ("radius_over_spacing",), "The same in a bed three times as dense:"),
+            ("coupled_kinds", ("density_per_mm3", "drop_mmHg"), "Dense and sparse, blood that flows and blood that all but stands:"),
+            ("coupled_faces", (), "Fed at one face of the box and drained at the other:")):
+        rows = rows_of(name, *more)
+        if rows:
+            text += (f"{said}\n\n" + lines.commands(name) + "\n"
+                     + table((*head, *(field.replace("_", " ") for field in more), *tail), rows) + "\n")
+    return text
+
+
 def part_scaling(lines):
     records = lines.starting("scaling")
     fit = next(record for record in records if "fit" in record)
@@ -372,7 +448,8 @@ def main():
         "minutes": figure(about["minutes"], 2),
         "machine": f"{head['hardware_threads']} hardware threads of {head['processor']}, PETSc {head['petsc']}, {head['program']}",
         "stream": part_stream(lines), "P1": part_cubes(lines), "P2": part_any(lines), "P3": part_ranks(lines),
-        "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines), "P8": part_scaling(lines),
+        "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines),
+        "network": part_network(lines), "coupled": part_coupled(lines), "P8": part_scaling(lines),
     }
     page = (Path(__file__).parent / "performance_template.md").read_text(encoding="utf-8")
     for name, text in fields.items():

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "base/comm.hpp"
 #include "solvers/network/flow_sweep.hpp"
@@ -22,6 +23,8 @@ PetscErrorCode guarded(Work&& work) {
   return static_cast<PetscErrorCode>(0);
 }
 
+constexpr int most_directions = 20;  // kept by the conjugate residuals: two vectors of both each, made when needed
+
 }  // namespace
 
 /// Cells and network as one system D^-1/2 [A + X, B; C, N] D^-1/2 y = D^-1/2 r with the diagonal D, whose vectors hold
@@ -32,6 +35,10 @@ struct CoupledSolver::Together {
   MatHandle shell;
   KspHandle ksp;
   VecHandle root, rhs, solution, cells_residual, cells_part, network_residual, network_part, network_diagonal;
+  std::unique_ptr<CellPreconditioner> cells_inverse;
+  bool built = false, built_symmetric = false;
+  int directions = most_directions;
+  std::vector<VecHandle> direction, image;  // of the conjugate residuals
 
   /// Takes a vector of both apart and divides by the root of the diagonal, or times it.
   void split(Vec both, bool times, Vec of_cells, Vec of_network) const {
@@ -58,7 +65,7 @@ struct CoupledSolver::Together {
     s.inverse_->apply(network_residual.get(), network_part.get());
     petsc(MatMult(s.to_cells_, network_part.get(), s.work_cells_.get()));
     petsc(VecAXPY(cells_residual.get(), -1.0, s.work_cells_.get()));
-    s.cells_.precondition(cells_residual.get(), cells_part.get());
+    cells_inverse->apply(cells_residual.get(), cells_part.get());
     petsc(MatMult(s.from_cells_, cells_part.get(), s.work_network_.get()));
     petsc(MatMultAdd(s.network_, network_part.get(), s.work_network_.get(), s.work_network_.get()));
     petsc(VecAXPY(network_residual.get(), -1.0, s.work_network_.get()));
@@ -66,11 +73,60 @@ struct CoupledSolver::Together {
     petsc(VecAXPY(network_part.get(), 1.0, s.network_solution_.get()));
     join(cells_part.get(), network_part.get(), true, out);
   }
+  /// Generalised conjugate residuals from zero in `solution`, truncated to the last directions (Eisenstat, Elman &
+  /// Schultz 1983, SIAM J Numer Anal 20:345): leaves the residual in `rhs`. Returns the iterations; `reason` is set
+  /// where the residual is not brought down by `reduction`.
+  int conjugate_residuals(double reduction, int most, std::string& reason) {
+    std::vector<Vec> images, others;
+    std::vector<double> along(static_cast<std::size_t>(directions));
+    double first = 0, left = 0;
+    petsc(VecNorm(rhs.get(), NORM_2, &first));
+    for (int iteration = 1; iteration <= most; ++iteration) {
+      const auto slot = static_cast<std::size_t>((iteration - 1) % directions);
+      if (slot == direction.size()) {
+        for (auto* list : {&direction, &image}) petsc(VecDuplicate(rhs.get(), list->emplace_back().out()));
+      }
+      const Vec p = direction[slot].get(), q = image[slot].get();
+      images.clear();
+      others.clear();
+      for (std::size_t k = 0; k < std::min(direction.size(), static_cast<std::size_t>(iteration)); ++k) {
+        if (k == slot) continue;
+        images.push_back(image[k].get());
+        others.push_back(direction[k].get());
+      }
+      precondition(rhs.get(), p);
+      multiply(p, q);
+      // What the directions kept have of it, their images being orthonormal.
+      const auto kept = static_cast<PetscInt>(images.size());
+      petsc(VecMDot(q, kept, images.data(), along.data()));
+      for (double& part : along) part = -part;
+      petsc(VecMAXPY(q, kept, along.data(), images.data()));
+      petsc(VecMAXPY(p, kept, along.data(), others.data()));
+      double size = 0, step = 0;
+      petsc(VecNorm(q, NORM_2, &size));
+      if (!(size > 0) || !std::isfinite(size)) {
+        reason = "a direction of the conjugate residuals is zero or not finite";
+        return iteration;
+      }
+      petsc(VecScale(q, 1 / size));
+      petsc(VecScale(p, 1 / size));
+      petsc(VecDot(rhs.get(), q, &step));
+      petsc(VecAXPY(solution.get(), step, p));
+      petsc(VecAXPY(rhs.get(), -step, q));
+      petsc(VecNorm(rhs.get(), NORM_2, &left));
+      if (left <= reduction * first) {
+        reason.clear();
+        return iteration;
+      }
+    }
+    reason = "the conjugate residuals reached their limit";
+    return most;
+  }
 };
 
 CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const std::string& prefix, bool symmetric,
                              NetworkInverse* inverse)
-    : grid_(&grid), network_unknowns_(network_unknowns), cells_(grid, prefix), inverse_(inverse) {
+    : grid_(&grid), symmetric_(symmetric), network_unknowns_(network_unknowns), inverse_(inverse) {
   const double unknowns = sum_over(grid.comm(), static_cast<double>(network_unknowns));
   has_network_ = unknowns > 0;
   char text[32] = "auto";
@@ -79,15 +135,18 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
   if (chosen != "auto" && chosen != "direct" && chosen != "iterative")
     throw InputError("-" + prefix + "network_solver " + chosen + ": expected auto, direct or iterative");
   iterative_ = has_network_ && (chosen == "iterative" || (chosen == "auto" && unknowns > direct_limit));
-  cells_.set_coupling(has_network_ ? this : nullptr, symmetric);
-  rhs_ = grid.vector();
   work_cells_ = grid.vector();
-  borrowed_cells_ = grid.vector();
+  if (!iterative_) {
+    cells_ = std::make_unique<EllipticSolver>(grid, prefix);
+    cells_->set_coupling(has_network_ ? this : nullptr, symmetric);
+    rhs_ = grid.vector();
+    borrowed_cells_ = grid.vector();
+  }
   if (!has_network_) return;
   work_network_ = network_vector();
   network_solution_ = network_vector();
   if (iterative_) {
-    create_iterative(prefix, symmetric);
+    create_iterative(prefix);
   } else {
     create_direct(prefix);
   }
@@ -117,7 +176,7 @@ void CoupledSolver::create_direct(const std::string& prefix) {
   petsc(KSPSetFromOptions(network_ksp_.get()));
 }
 
-void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) {
+void CoupledSolver::create_iterative(const std::string& prefix) {
   const MPI_Comm comm = grid_->comm();
   if (!inverse_) {
     own_inverse_ = std::make_unique<FlowSweep>(comm);
@@ -126,6 +185,7 @@ void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) 
   together_ = std::make_unique<Together>();
   Together& t = *together_;
   t.owner = this;
+  t.cells_inverse = std::make_unique<CellPreconditioner>(*grid_, prefix);
   t.cells = grid_->local_cells();
   t.network = static_cast<std::size_t>(network_unknowns_);
   const auto unknowns = static_cast<PetscInt>(t.cells + t.network);
@@ -144,15 +204,21 @@ void CoupledSolver::create_iterative(const std::string& prefix, bool symmetric) 
   }
   for (VecHandle* v : {&t.cells_residual, &t.cells_part}) *v = grid_->vector();
   for (VecHandle* v : {&t.network_residual, &t.network_part, &t.network_diagonal}) *v = network_vector();
+  if (!symmetric_) {
+    PetscInt given = t.directions;
+    petsc(PetscOptionsGetInt(nullptr, prefix.c_str(), "-coupled_directions", &given, nullptr));
+    if (given < 1 || given > 1000)
+      throw InputError("-" + prefix + "coupled_directions " + std::to_string(given) + ": expected 1 to 1000");
+    t.directions = static_cast<int>(given);
+    return;
+  }
   petsc(KSPCreate(comm, t.ksp.out()));
   petsc(KSPSetOptionsPrefix(t.ksp.get(), (prefix + "coupled_").c_str()));
   petsc(KSPSetOperators(t.ksp.get(), t.shell.get(), t.shell.get()));
-  petsc(KSPSetType(t.ksp.get(), symmetric ? KSPFCG : KSPFGMRES));
-  if (symmetric) {
-    petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
-  } else {
-    petsc(KSPGMRESSetRestart(t.ksp.get(), 40));
-  }
+  petsc(KSPSetType(t.ksp.get(), KSPFCG));
+  petsc(KSPSetNormType(t.ksp.get(), KSP_NORM_UNPRECONDITIONED));
+  petsc(KSPFCGSetMmax(t.ksp.get(), 2));
+  petsc(KSPFCGSetNprealloc(t.ksp.get(), 2));
   PC pc = nullptr;
   petsc(KSPGetPC(t.ksp.get(), &pc));
   petsc(PCSetType(pc, PCSHELL));
@@ -178,10 +244,13 @@ void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat f
   to_cells_ = to_cells;
   from_cells_ = from_cells;
   between_cells_ = cells;
-  cells_.set(op, rebuild);
   if (iterative_) {
-    set_together();
-  } else if (has_network_) {
+    set_together(rebuild);
+    return;
+  }
+  cells_->set(op, rebuild);
+  diagonal_rms_ = cells_->diagonal_rms();
+  if (has_network_) {
     petsc(KSPSetOperators(network_ksp_.get(), network, network));
     petsc(KSPSetUp(network_ksp_.get()));
   }
@@ -214,7 +283,7 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
     petsc(VecAXPY(rhs_.get(), -1.0, work_cells_.get()));
   }
   const SolveReport report =
-      cells_.solve(rhs_.get(), cells, {.tolerance = tolerance, .measure = Stop::Measure::scaled, .scale = scale});
+      cells_->solve(rhs_.get(), cells, {.tolerance = tolerance, .measure = Stop::Measure::scaled, .scale = scale});
   if (has_network_) {
     petsc(MatMult(from_cells_, cells, work_network_.get()));
     petsc(VecAYPX(work_network_.get(), -1.0, network_rhs));
@@ -223,19 +292,80 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
   return report;
 }
 
-void CoupledSolver::set_together() {
+void CoupledSolver::set_together(bool rebuild) {
   Together& t = *together_;
   inverse_->set(network_);
   petsc(MatGetDiagonal(network_, t.network_diagonal.get()));
-  std::vector<double> of_cells(t.cells);
-  op_->full_diagonal(of_cells.data());
-  const WriteAccess root(t.root.get()), of_network(t.network_diagonal.get());
-  const auto root_of = [](double d) { return d != 0 ? std::sqrt(std::abs(d)) : 1.0; };
-  for (std::size_t i = 0; i < t.cells; ++i) root[i] = root_of(of_cells[i]);
-  for (std::size_t i = 0; i < t.network; ++i) {
-    if (of_network[i] == 0) of_network[i] = 1;
-    root[t.cells + i] = root_of(of_network[i]);
+  {
+    std::vector<double> of_cells(t.cells);
+    op_->full_diagonal(of_cells.data());
+    const WriteAccess root(t.root.get()), of_network(t.network_diagonal.get());
+    const auto root_of = [](double d) { return d != 0 ? std::sqrt(std::abs(d)) : 1.0; };
+    double sum = 0;
+    for (std::size_t i = 0; i < t.cells; ++i) {
+      root[i] = root_of(of_cells[i]);
+      sum += of_cells[i] * of_cells[i];
+    }
+    for (std::size_t i = 0; i < t.network; ++i) {
+      if (of_network[i] == 0) of_network[i] = 1;
+      root[t.cells + i] = root_of(of_network[i]);
+    }
+    diagonal_rms_ = std::sqrt(sum_over(grid_->comm(), sum) / static_cast<double>(grid_->global_cells()));
   }
+  if (!rebuild && t.built && t.built_symmetric == op_->symmetric()) return;
+  const double wave = symmetric_ ? 0.0 : balanced_wave();
+  if (wave > 0) {
+    std::vector<double> diagonal = given_back(wave);
+    constexpr double least = 1e-3;  // of the diagonal: keeps what takes nothing up from being singular
+    for (std::size_t c = 0; c < t.cells; ++c) {
+      const double whole = op_->diagonal()[c];
+      diagonal[c] = std::max(whole - diagonal[c], least * whole);
+    }
+    t.cells_inverse->set(op_->with_diagonal(std::move(diagonal)));
+  } else {
+    t.cells_inverse->set(*op_);
+  }
+  t.built = true;
+  t.built_symmetric = op_->symmetric();
+}
+
+/// Phase per cell of the wave at which diffusion between cells rivals exchange with the network.
+double CoupledSolver::balanced_wave() const {
+  petsc(VecSet(network_solution_.get(), 1.0));
+  petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+  double exchange = 0, between = 0;
+  petsc(VecSum(work_cells_.get(), &exchange));
+  for (int axis = 0; axis < 3; ++axis) {
+    for (std::size_t f = 0; f < op_->from_lower(axis).size(); ++f)
+      between += std::min(op_->from_lower(axis)[f], op_->from_upper(axis)[f]) / 3;
+  }
+  between = sum_over(grid_->comm(), between);
+  constexpr double longest = 0.05, shortest = 1.5;
+  if (exchange >= 0) return 0;
+  return between > 0 ? std::clamp(std::sqrt(-exchange / between), longest, shortest) : shortest;
+}
+
+/// B N^-1 C of waves along each axis as an entry on the diagonal: what the network gives back to each cell of what it
+/// takes up from waves of this phase per cell. Between zero and what the cell's diagonal holds of the exchange.
+std::vector<double> CoupledSolver::given_back(double wave) const {
+  std::vector<double> result(together_->cells, 0.0);
+  const VecHandle offered = grid_->vector();
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (const double shift : {0.0, 0.5 * std::numbers::pi}) {
+      {
+        const WriteAccess v(offered.get());
+        for (std::size_t c = 0; c < result.size(); ++c)
+          v[c] = std::cos(wave * static_cast<double>(grid_->place(c)[axis]) - shift);
+      }
+      petsc(MatMult(from_cells_, offered.get(), work_network_.get()));
+      inverse_->apply(work_network_.get(), network_solution_.get());
+      petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+      const ReadAccess v(offered.get()), back(work_cells_.get());
+      for (std::size_t c = 0; c < result.size(); ++c) result[c] += v[c] * back[c] / 3;
+    }
+  }
+  for (double& value : result) value = std::max(value, 0.0);
+  return result;
 }
 
 SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
@@ -244,7 +374,7 @@ SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double
   SolveReport report;
   PetscInt all = 0;
   petsc(VecGetSize(network, &all));
-  const double cells_unit = cells_.diagonal_rms() * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  const double cells_unit = diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
   constexpr int most_rounds = 20, most = 1000;
   constexpr double smallest_reduction = 1e-10;  // within one round: what is left below is the recurrence's rounding
   double last = std::numeric_limits<double>::infinity();
@@ -280,18 +410,39 @@ SolveReport CoupledSolver::solve_together(Vec cells_rhs, Vec network_rhs, double
     t.join(t.cells_residual.get(), t.network_residual.get(), false, t.rhs.get());
     petsc(VecSet(t.solution.get(), 0.0));
     const double reduction = std::max(0.3 * tolerance / report.residual, smallest_reduction);
-    petsc(KSPSetTolerances(t.ksp.get(), reduction, PETSC_DEFAULT, 1e10, most - report.iterations));
-    petsc(KSPSolve(t.ksp.get(), t.rhs.get(), t.solution.get()));
-    PetscInt iterations = 0;
-    petsc(KSPGetIterationNumber(t.ksp.get(), &iterations));
-    KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
-    petsc(KSPGetConvergedReason(t.ksp.get(), &reason));
-    report.iterations += static_cast<int>(iterations);
-    report.reason = reason < 0 ? KSPConvergedReasons[reason] : "";
+    if (symmetric_) {
+      petsc(KSPSetTolerances(t.ksp.get(), reduction, PETSC_DEFAULT, 1e10, most - report.iterations));
+      petsc(KSPSolve(t.ksp.get(), t.rhs.get(), t.solution.get()));
+      PetscInt iterations = 0;
+      petsc(KSPGetIterationNumber(t.ksp.get(), &iterations));
+      KSPConvergedReason reason = KSP_CONVERGED_ITERATING;
+      petsc(KSPGetConvergedReason(t.ksp.get(), &reason));
+      report.iterations += static_cast<int>(iterations);
+      report.reason = reason < 0 ? KSPConvergedReasons[reason] : "";
+    } else {
+      report.iterations += t.conjugate_residuals(reduction, most - report.iterations, report.reason);
+    }
     t.split(t.solution.get(), false, t.cells_part.get(), t.network_part.get());
     petsc(VecAXPY(cells, 1.0, t.cells_part.get()));
     petsc(VecAXPY(network, 1.0, t.network_part.get()));
   }
+}
+
+double CoupledSolver::bytes_per_iteration() const {
+  if (!together_) return 0;
+  const Together& t = *together_;
+  // Vectors read and written: by the method, by scaling and splitting, by the residuals.
+  const double of_method = 8 * (19.0 + (symmetric_ ? 6.0 : 3.0 * (t.directions - 1)));
+  constexpr double of_parts = 8 * 24, of_operator = 8 * 9;
+  // An entry of the network: twice in products, and in two sweeps with value and column.
+  constexpr double of_entry = 2 * 12 + 2 * 2 * 12;
+  MatInfo info;
+  petsc(MatGetInfo(network_, MAT_LOCAL, &info));
+  const double entries = info.nz_used;
+  const auto cells = static_cast<double>(t.cells), network = static_cast<double>(t.network);
+  const double cycle =
+      t.cells_inverse->multigrid() ? static_cast<double>(t.cells_inverse->multigrid()->statistics().bytes_moved) : 0.0;
+  return (cells + network) * (of_method + of_parts) + cells * of_operator + entries * of_entry + cycle;
 }
 
 void CoupledSolver::apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const {
@@ -312,7 +463,7 @@ std::array<double, 2> CoupledSolver::scaled_residual(Vec cells_rhs, Vec network_
   petsc(VecAYPX(r.get(), -1.0, cells_rhs));
   std::array<double, 2> result{};
   petsc(VecNorm(r.get(), NORM_2, &result[0]));
-  result[0] /= cells_.diagonal_rms() * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
+  result[0] /= diagonal_rms_ * scale * std::sqrt(static_cast<double>(grid_->global_cells()));
   if (has_network_) {
     petsc(VecAYPX(s.get(), -1.0, network_rhs));
     VecHandle diagonal = network_vector();

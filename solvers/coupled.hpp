@@ -13,10 +13,14 @@ namespace sanctuary {
 /// stands in A.
 /// A small network is factorised: EllipticSolver solves for the cells on the Schur complement A + X - B N^-1 C,
 /// preconditioned for A, and the network follows exactly. A large one is solved together with the cells: flexible
-/// conjugate gradients or, where the system is not symmetric, flexible GMRES on both, each row scaled by the root of
-/// its diagonal on both sides, preconditioned by symmetric block Gauss-Seidel (network, cells, network) and refined
-/// until the true residual of either block is met. Options prefixes: `<prefix>` (the cells), `<prefix>network_` (the
-/// factors), `<prefix>coupled_` (the Krylov method on both); option `-<prefix>network_solver auto|direct|iterative`.
+/// conjugate gradients or, where the system is not symmetric, generalised conjugate residuals truncated to a
+/// few directions, on both, each row scaled by the root of its diagonal on both sides, preconditioned by block
+/// Gauss-Seidel (network, cells, network) and refined until the true residual of either block is met. The cells are
+/// preconditioned for A less what the network gives back there: a cell that offers more gets some of it back from
+/// vessels that flow slowly, and nothing from those that flow fast. It is taken from the Schur complement on waves of
+/// the length at which diffusion and exchange balance, so that exchange far above uptake costs few iterations.
+/// Options prefixes: `<prefix>` (the cells), `<prefix>network_` (the factors), `<prefix>coupled_` (the conjugate
+/// gradients on both); options `-<prefix>network_solver auto|direct|iterative`, `-<prefix>coupled_directions N` (20).
 class CoupledSolver : private CellCoupling {
  public:
   /// Unknowns of the network over all ranks up to which it is factorised.
@@ -48,6 +52,9 @@ class CoupledSolver : private CellCoupling {
   /// A new vector of network unknowns, zero. Collective.
   [[nodiscard]] VecHandle network_vector() const;
   [[nodiscard]] bool has_network() const { return has_network_; }
+  /// What one iteration moves from and to memory on this rank if nothing stays in cache, of all that it sweeps over
+  /// [bytes]; zero unless both are solved together.
+  [[nodiscard]] double bytes_per_iteration() const;
   /// True where cells and network are solved together.
   [[nodiscard]] bool iterative() const { return iterative_; }
 
@@ -55,18 +62,21 @@ class CoupledSolver : private CellCoupling {
   void subtract_impl(const double* in, double* out) const override;
   void solve_network(Vec rhs, Vec out) const;
   void create_direct(const std::string& prefix);
-  void create_iterative(const std::string& prefix, bool symmetric);
-  void set_together();
+  void create_iterative(const std::string& prefix);
+  void set_together(bool rebuild);
+  [[nodiscard]] double balanced_wave() const;
+  [[nodiscard]] std::vector<double> given_back(double wave) const;
   [[nodiscard]] SolveReport solve_together(Vec cells_rhs, Vec network_rhs, double scale, double tolerance, Vec cells,
                                            Vec network);
 
   struct Together;
   const Grid* grid_;
-  bool has_network_ = false, iterative_ = false;
+  bool symmetric_ = false, has_network_ = false, iterative_ = false;
   PetscInt network_unknowns_ = 0;
   const CellOperator* op_ = nullptr;
   Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr;  // borrowed
-  mutable EllipticSolver cells_;
+  double diagonal_rms_ = 0;                                                                      // of the cells
+  std::unique_ptr<EllipticSolver> cells_;  // unless both are solved together
   KspHandle network_ksp_;
   VecHandle rhs_, work_cells_, borrowed_cells_, work_network_, network_solution_;
   std::unique_ptr<NetworkInverse> own_inverse_;

@@ -55,6 +55,16 @@ void CellOperator::add_transmissibility(const FaceField& transmissibility) {
   }
 }
 
+CellOperator CellOperator::with_diagonal(std::vector<double> diagonal) const {
+  CellOperator result(*grid_);
+  result.walls_ = walls_;
+  result.symmetric_ = symmetric_;
+  result.from_lower_ = from_lower_;
+  result.from_upper_ = from_upper_;
+  result.diagonal_ = std::move(diagonal);
+  return result;
+}
+
 void CellOperator::add_diffusion(const std::vector<double>& coefficient) { add_faces(coefficient, nullptr); }
 
 void CellOperator::add_diffusion_and_convection(const std::vector<double>& coefficient, const FaceField& discharge) {

@@ -28,6 +28,9 @@ class CellOperator {
   /// the value outside stands for the missing side; wall kinds are not looked at. Local.
   void add_transmissibility(const FaceField& transmissibility);
 
+  /// The same faces and walls with other entries on the diagonal. Collective.
+  [[nodiscard]] CellOperator with_diagonal(std::vector<double> diagonal) const;
+
   /// True as long as every face carries the same coefficient both ways: the matrix is symmetric, one array per axis is
   /// kept, and `from_upper` is the same array as `from_lower`.
   [[nodiscard]] bool symmetric() const { return symmetric_; }

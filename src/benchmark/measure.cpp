@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <string>
 #include <thread>
 
 #include "base/comm.hpp"
@@ -95,6 +97,23 @@ double heap_bytes(MPI_Comm comm) {
 #endif
 #endif
   return sum_over(comm, own);
+}
+
+bool restart_peak_resident() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+  std::ofstream file("/proc/self/clear_refs");
+  return file.is_open() && (file << "5" << std::flush).good();
+}
+
+double peak_resident_bytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    double kilobytes = 0;
+    if (word == "VmHWM:" && file >> kilobytes) return 1024 * kilobytes;
+  }
+  return std::nan("");
 }
 
 std::vector<double> fit_positive(const std::vector<std::vector<double>>& rows, std::span<const double> values) {

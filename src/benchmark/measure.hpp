@@ -20,6 +20,11 @@ namespace sanctuary {
 /// ranks; not a number where the C library does not tell. Collective.
 [[nodiscard]] double heap_bytes(MPI_Comm comm);
 
+/// Gives free memory back and starts the peak of this rank's resident memory anew; false where the system does not.
+bool restart_peak_resident();
+/// Largest resident memory of this rank since then, or so far; not a number where the system does not tell [bytes].
+[[nodiscard]] double peak_resident_bytes();
+
 /// Factors x, none negative, with the smallest sum of squares of (rows x - values) / values: every value counts by its
 /// relative misfit. At least one row; every row has the same number of columns. All subsets of columns are tried, so
 /// that there may be only few (at most 10).

@@ -1,8 +1,5 @@
-#include <malloc.h>
-
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,22 +29,9 @@ constexpr bool have_mumps = false;
 /// Largest resident memory of this rank since the last call of `begin`, where the system tells.
 class PeakMemory {
  public:
-  void begin() {
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
-    std::ofstream file("/proc/self/clear_refs");
-    reset_ = file.is_open() && (file << "5" << std::flush).good();
-  }
+  void begin() { reset_ = restart_peak_resident(); }
   /// Bytes; not a number where the peak cannot be reset.
-  [[nodiscard]] double bytes() const {
-    std::ifstream file("/proc/self/status");
-    for (std::string word; reset_ && file >> word;) {
-      double kilobytes = 0;
-      if (word == "VmHWM:" && file >> kilobytes) return 1024 * kilobytes;
-    }
-    return std::nan("");
-  }
+  [[nodiscard]] double bytes() const { return reset_ ? peak_resident_bytes() : std::nan(""); }
 
  private:
   bool reset_ = false;

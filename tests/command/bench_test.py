@@ -205,7 +205,33 @@ expect(abs(found_flow[3] / found_flow[1] - 1) < 1e-8, f"inflow on 1 and 3 ranks:
 hurried = one(records("network", "--segments", "1000", "--solvers", "ours", "--max-iterations", 3)[0], what="flow")
 expect(hurried.get("oscillating") is True and hurried.get("converged") is False, f"three iterations: {hurried}")
 
+# Cells and vessels together: the same answer and all but the same iterations on any number of ranks, by either solver.
+found = {}
+for count, solvers in ((1, "all"), (3, "iterative")):
+    lines, _ = records("coupled", "--tiles", 1, "--cells-per-tile", 12, "--network-solver", solvers, "--megabytes", 1, ranks=count)
+    for record in lines:
+        expect(record["segments"] == 1815 and record["cells"] == [12, 12, 12], f"{record}")
+        expect(record.get("converged", True) and max(record["residual"].values()) <= 1e-11, f"{record}")
+        for path in (("iterations",), ("solve_s",), ("peak_bytes_per_cell",), ("network_bytes_per_segment",)):
+            positive(record, *path)
+        if record["problem"] != "pressure" and record["network_solver"] == "iterative":
+            positive(record, "bytes_per_iteration")
+            positive(record, "percent_of_triad")
+        found[record["problem"], record["network_solver"], count] = record
+expect(len(found) == 9, f"{sorted(found)}")
+for problem in ("pressure", "oxygen", "drug"):
+    one_rank, direct, ranks = (found.get((problem, *key), {}) for key in (("iterative", 1), ("direct", 1), ("iterative", 3)))
+    for other in (direct, ranks):
+        expect(abs(other["mean_of_cells"] / one_rank["mean_of_cells"] - 1) < 1e-8, f"{problem}: {other} {one_rank}")
+    expect(ranks["iterations"] <= 1.25 * one_rank["iterations"] + 1, f"{problem}: {ranks} {one_rank}")
+# Sparse vessels and blood that all but stands cost no more.
+usual = found["oxygen", "iterative", 1]["iterations"]
+lines, _ = records("coupled", "--tiles", 1, "--cells-per-tile", 12, "--density", "1200,150", "--drop", "15,0.1", "--problem",
+                   "oxygen", "--megabytes", 1)
+expect(len(lines) == 4 and all(record["iterations"] <= 1.5 * usual for record in lines), f"{usual}: {lines}")
+
 for arguments, code, said in (
+        (["coupled", "--cells-per-tile", "2"], 2, "from 4 to"),
         (["network", "--solvers", "icc"], 2, "network"),
         (["eliptic"], 2, "did you mean elliptic?"),
         ([], 2, "bench --list"),
