@@ -238,12 +238,14 @@ VecHandle CoupledSolver::network_vector() const {
   return vec;
 }
 
-void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells, bool rebuild) {
+void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells, bool rebuild,
+                        Mat alone) {
   op_ = &op;
   network_ = network;
   to_cells_ = to_cells;
   from_cells_ = from_cells;
   between_cells_ = cells;
+  alone_ = alone ? alone : network;
   if (iterative_) {
     set_together(rebuild);
     return;
@@ -251,6 +253,14 @@ void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat f
   cells_->set(op, rebuild);
   diagonal_rms_ = cells_->diagonal_rms();
   if (has_network_) {
+    // PCTELESCOPE copies values into the pattern it has seen first.
+    PetscObjectId id = 0;
+    PetscObjectState pattern = 0;
+    petsc(PetscObjectGetId(reinterpret_cast<PetscObject>(network), &id));
+    petsc(MatGetNonzeroState(network, &pattern));
+    if (id != factored_id_ || pattern != factored_pattern_) petsc(KSPReset(network_ksp_.get()));
+    factored_id_ = id;
+    factored_pattern_ = pattern;
     petsc(KSPSetOperators(network_ksp_.get(), network, network));
     petsc(KSPSetUp(network_ksp_.get()));
   }
@@ -294,7 +304,7 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
 
 void CoupledSolver::set_together(bool rebuild) {
   Together& t = *together_;
-  inverse_->set(network_);
+  inverse_->set(alone_);
   petsc(MatGetDiagonal(network_, t.network_diagonal.get()));
   {
     std::vector<double> of_cells(t.cells);

@@ -37,7 +37,9 @@ class CoupledSolver : private CellCoupling {
   /// Takes new coefficients; all is borrowed until the next call. Null matrices where there is no network, null `cells`
   /// (X) where it is zero.
   /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
-  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells = nullptr, bool rebuild = true);
+  /// `alone`: N as if each vessel were alone, which large networks are preconditioned by; null: N itself.
+  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells = nullptr, bool rebuild = true,
+           Mat alone = nullptr);
   /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
   /// value of the unknown; starts from `cells`. Where both are solved together it starts from `network`, too, whose
   /// residual then meets `tolerance` as scaled_residual measures it, or by the root mean square of its values where
@@ -74,10 +76,13 @@ class CoupledSolver : private CellCoupling {
   bool symmetric_ = false, has_network_ = false, iterative_ = false;
   PetscInt network_unknowns_ = 0;
   const CellOperator* op_ = nullptr;
-  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr;  // borrowed
-  double diagonal_rms_ = 0;                                                                      // of the cells
+  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr,
+      alone_ = nullptr;                    // borrowed
+  double diagonal_rms_ = 0;                // of the cells
   std::unique_ptr<EllipticSolver> cells_;  // unless both are solved together
   KspHandle network_ksp_;
+  PetscObjectId factored_id_ = 0;  // of the matrix that was factorised last, and of its pattern
+  PetscObjectState factored_pattern_ = -1;
   VecHandle rhs_, work_cells_, borrowed_cells_, work_network_, network_solution_;
   std::unique_ptr<NetworkInverse> own_inverse_;
   NetworkInverse* inverse_ = nullptr;

@@ -161,6 +161,7 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
   }
   coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
   matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::all_vessels);
+  if (coupled_->iterative()) matrices_->want_alone();
   for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
     petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));
@@ -356,7 +357,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
       if (matrices) {
         s.coupled_->set(*op_, matrices->network(), matrices->to_cells(), matrices->from_cells(),
-                        matrices->between_cells(), rebuild);
+                        matrices->between_cells(), rebuild, matrices->alone());
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);

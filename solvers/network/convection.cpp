@@ -106,6 +106,14 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
     links_.push_back(links[rows_.piece[i]]);
   }
   exchange_.set(walls_, links_);
+  if (wants_alone_) {
+    petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
+    petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
+    petsc(MatDuplicate(n_.get(), MAT_COPY_VALUES, alone_.out()));
+    exchange_.add_to_network(alone_.get(), true);
+    petsc(MatAssemblyBegin(alone_.get(), MAT_FINAL_ASSEMBLY));
+    petsc(MatAssemblyEnd(alone_.get(), MAT_FINAL_ASSEMBLY));
+  }
   exchange_.add_to_network(n_.get());
   petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
   petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));

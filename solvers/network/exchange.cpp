@@ -609,6 +609,7 @@ struct VesselExchange::Parts {
   VecHandle cells, piece_a, piece_b;              // scratch
   MatHandle shell_cells, shell_to_cells, shell_from_cells;
   std::vector<double> diagonal;
+  std::vector<double> own_to;  // of each own piece: the diagonal of T
 
   std::vector<std::vector<std::size_t>> partners;  // of each own piece, by number; empty where it stands alone
 
@@ -915,9 +916,11 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
   };
   petsc(MatZeroEntries(p.to.get()));
   petsc(MatZeroEntries(p.from.get()));
+  p.own_to.resize(g.owned());
   for (std::size_t i = 0; i < g.owned(); ++i) {
     once(i);
     put(i, i, alone[i]);
+    p.own_to[i] = alone[i] > 0 ? alone[i] / (tissue_side(i) * g.length[i]) * to[i] : 0.0;
     for (const std::size_t j : p.partners[i]) {
       once(j);
       put(i, j, half(i, j) + half(j, i));
@@ -966,7 +969,7 @@ void VesselExchange::Parts::apply_from_cells(Vec in, Vec out) const {
   petsc(MatMultTranspose(loss.get(), piece_b.get(), out));
 }
 
-void VesselExchange::add_to_network(Mat network) const {
+void VesselExchange::add_to_network(Mat network, bool alone) const {
   const Parts& p = *parts_;
   for (std::size_t i = 0; i < p.geometry.owned(); ++i) {
     const PetscInt row = p.geometry.number[i];
@@ -977,13 +980,15 @@ void VesselExchange::add_to_network(Mat network) const {
     const std::vector<PetscInt> columns(loss_column, loss_column + losses);
     const std::vector<double> weights(loss, loss + losses);
     petsc(MatRestoreRow(p.loss.get(), row, &losses, &loss_column, &loss));
-    petsc(MatGetRow(p.to_mean.get(), row, &means, &mean_column, &mean));
+    const Mat means_of = alone ? p.mean.get() : p.to_mean.get();
+    const double factor = alone ? p.own_to[i] : 1.0;
+    petsc(MatGetRow(means_of, row, &means, &mean_column, &mean));
     for (std::size_t a = 0; a < columns.size(); ++a) {
       for (PetscInt b = 0; b < means; ++b) {
-        petsc(MatSetValue(network, columns[a], mean_column[b], weights[a] * mean[b], ADD_VALUES));
+        petsc(MatSetValue(network, columns[a], mean_column[b], factor * weights[a] * mean[b], ADD_VALUES));
       }
     }
-    petsc(MatRestoreRow(p.to_mean.get(), row, &means, &mean_column, &mean));
+    petsc(MatRestoreRow(means_of, row, &means, &mean_column, &mean));
   }
 }
 

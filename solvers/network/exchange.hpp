@@ -164,8 +164,9 @@ class VesselExchange {
 
   /// Takes the coefficients of the own pieces. Collective.
   void set(std::span<const WallConductance> walls, std::span<const LumenLink> links);
-  /// Adds D to a matrix of the network, which is not assembled by this call. Local (entries may belong to others).
-  void add_to_network(Mat network) const;
+  /// Adds D to a matrix of the network, which is not assembled by this call; `alone`: without what pieces give each
+  /// other. Local (entries may belong to others).
+  void add_to_network(Mat network, bool alone = false) const;
   /// B, C and X, for MatMult and MatMultAdd. Valid as long as this object.
   [[nodiscard]] Mat to_cells() const;
   [[nodiscard]] Mat from_cells() const;

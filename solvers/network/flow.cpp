@@ -267,7 +267,7 @@ class FlowSolver::NewtonSteps {
 
  private:
   static constexpr float first_drag = 0.5, least_drag = 1e-4F, most_drag = 4, stalled_drag = 0.25;
-  static constexpr double linear_tolerance = 0.1;
+  static constexpr double linear_tolerance = 1e-2;
   static constexpr double longest = 0.2, absurd = 1;   // steps of a haematocrit
   static constexpr double swings = 0.3;                // of the last step, the other way
   static constexpr double coarse = 1e-3, fine = 1e-4;  // swings that call for full drag, for none

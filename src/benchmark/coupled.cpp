@@ -148,7 +148,8 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
   const MPI_Comm comm = context.comm;
   const Grid& grid = network.grid();
   const CutNetwork& cut = network.network();
-  NetworkMatrices matrices(network, ExchangeForm::by_cell);
+  NetworkMatrices matrices(network, ExchangeForm::all_vessels);
+  matrices.want_alone();
   {
     std::vector<PieceCoefficients> pieces(cut.own_pieces);
     for (std::size_t p = 0; p < pieces.size(); ++p) {
@@ -184,8 +185,10 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
   }
   const std::string prefix = "bench_coupled_";
   CoupledSolver solver(grid, network.local_unknowns(true), prefix, false);
-  const double set_up =
-      seconds_of(comm, [&] { solver.set(op, matrices.network(), matrices.to_cells(), matrices.from_cells()); });
+  const double set_up = seconds_of(comm, [&] {
+    solver.set(op, matrices.network(), matrices.to_cells(), matrices.from_cells(), matrices.between_cells(), true,
+               matrices.alone());
+  });
   const VecHandle cells = grid.vector(), rhs = grid.vector(), values = solver.network_vector(),
                   network_rhs = solver.network_vector();
   std::vector<double> node(cut.own_nodes);
@@ -237,7 +240,7 @@ void measure_coupled(BenchmarkContext& context, const Size& given, const std::ve
   }();
   size.network_nodes = static_cast<double>(cut.all_nodes);
   size.network_pieces = static_cast<double>(cut.all_pieces);
-  const EmbeddedNetwork network(grid, cut);
+  const EmbeddedNetwork network(grid, cut, ExchangeSettings{});
   const std::vector<double> radius = cut.piece_radii();
   const FlowSolver flow(cut, radius, plain_laws());
   size.network_bytes = heap_bytes(comm) - before;

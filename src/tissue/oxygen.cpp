@@ -37,7 +37,9 @@ OxygenSolver::OxygenSolver(const Grid& grid, const EmbeddedNetwork* network, con
       flow_(flow),
       op_(grid),
       solver_(grid, network ? network->local_unknowns(true) : 0, "oxygen_", false) {
-  if (network_) matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::all_vessels);
+  if (!network_) return;
+  matrices_ = std::make_unique<NetworkMatrices>(*network_, ExchangeForm::all_vessels);
+  if (solver_.iterative()) matrices_->want_alone();
 }
 
 void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, const std::vector<double>& use,
@@ -272,7 +274,8 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
     }
     ++state.newton;
     solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
-                network_ ? matrices_->from_cells() : nullptr, network_ ? matrices_->between_cells() : nullptr);
+                network_ ? matrices_->from_cells() : nullptr, network_ ? matrices_->between_cells() : nullptr, true,
+                network_ ? matrices_->alone() : nullptr);
     petsc(VecSet(delta.get(), 0.0));
     if (network_) petsc(VecSet(net_delta.get(), 0.0));
     const SolveReport report =
