@@ -12,17 +12,6 @@ namespace sanctuary {
 
 namespace {
 
-/// A C callback may not throw: PETSc gets an error code in its place.
-template <class Work>
-PetscErrorCode guarded(Work&& work) {
-  try {
-    work();
-  } catch (...) {
-    return PETSC_ERR_LIB;
-  }
-  return static_cast<PetscErrorCode>(0);
-}
-
 constexpr int most_directions = 20;  // kept by the conjugate residuals: two vectors of both each, made when needed
 
 }  // namespace

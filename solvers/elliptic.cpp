@@ -13,21 +13,6 @@
 namespace sanctuary {
 namespace {
 
-/// A C callback may not throw: PETSc gets an error code in its place.
-template <class Work>
-PetscErrorCode guarded(Work&& work) {
-  try {
-    work();
-  } catch (...) {
-    return PETSC_ERR_LIB;
-  }
-  return static_cast<PetscErrorCode>(0);
-}
-
-}  // namespace
-
-namespace {
-
 /// The kind that the option asks for; none: `fallback`.
 PreconditionerKind chosen_kind(const std::string& prefix, bool* automatic = nullptr) {
   char text[32] = "auto";

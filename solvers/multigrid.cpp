@@ -1260,12 +1260,7 @@ void Multigrid::attach(PC pc) {
   petsc(PCShellSetApply(pc, [](PC shell, Vec in, Vec out) -> PetscErrorCode {
     void* context = nullptr;
     (void)PCShellGetContext(shell, &context);
-    try {
-      static_cast<Multigrid*>(context)->apply(in, out);
-    } catch (...) {
-      return PETSC_ERR_LIB;
-    }
-    return static_cast<PetscErrorCode>(0);
+    return guarded([&] { static_cast<Multigrid*>(context)->apply(in, out); });
   }));
   petsc(PCShellSetView(pc, [](PC shell, PetscViewer viewer) -> PetscErrorCode {
     void* context = nullptr;

@@ -82,6 +82,17 @@ class ReadAccess {
   const double* data_ = nullptr;
 };
 
+/// Runs what a callback of PETSc does: a C callback may not throw, PETSc gets an error code in its place.
+template <class Work>
+[[nodiscard]] PetscErrorCode guarded(Work&& work) {
+  try {
+    work();
+  } catch (...) {
+    return PETSC_ERR_LIB;
+  }
+  return static_cast<PetscErrorCode>(0);
+}
+
 /// The owned entries of a vector for reading and writing; gives them back when it goes out of scope.
 class WriteAccess {
  public:

@@ -644,14 +644,8 @@ void finish(Mat m) {
 template <class Parts, void (Parts::*Apply)(Vec, Vec) const>
 PetscErrorCode shell_apply(Mat shell, Vec in, Vec out) {
   void* context = nullptr;
-  const PetscErrorCode code = MatShellGetContext(shell, &context);
-  if (code != 0) return code;
-  try {
-    (static_cast<const Parts*>(context)->*Apply)(in, out);
-  } catch (...) {
-    return PETSC_ERR_LIB;
-  }
-  return 0;
+  (void)MatShellGetContext(shell, &context);
+  return guarded([&] { (static_cast<const Parts*>(context)->*Apply)(in, out); });
 }
 
 /// (1 + diag(wall) resistance)^-1, row by row; nearly symmetric but for the factor of the wall. Where what is neglected

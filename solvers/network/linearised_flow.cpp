@@ -7,16 +7,6 @@ namespace {
 
 constexpr int most_iterations = 24, restart = 12;
 
-template <class Work>
-PetscErrorCode guarded(Work&& work) {
-  try {
-    work();
-  } catch (...) {
-    return PETSC_ERR_LIB;
-  }
-  return 0;
-}
-
 }  // namespace
 
 LinearisedFlow::LinearisedFlow(const CutNetwork& network, RedCells& red_cells, NetworkLaplacian& laplacian,

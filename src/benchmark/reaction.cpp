@@ -113,31 +113,25 @@ class SnesAlternative {
   }
   static PetscErrorCode function(SNES, Vec u, Vec out, void* context) {
     auto* self = static_cast<SnesAlternative*>(context);
-    try {
+    return guarded([&] {
       self->evaluate(u);
       self->op_->apply(u, out);
       petsc(VecAXPY(out, -1.0, self->rhs_));
       const WriteAccess r(out);
       const double volume = self->op_->grid().cell_volume();
       for (std::size_t c = 0; c < self->rate_.size(); ++c) r[c] += volume * self->rate_[c];
-    } catch (...) {
-      return PETSC_ERR_LIB;
-    }
-    return static_cast<PetscErrorCode>(0);
+    });
   }
   static PetscErrorCode fill_jacobian(SNES, Vec u, Mat, Mat matrix, void* context) {
     auto* self = static_cast<SnesAlternative*>(context);
-    try {
+    return guarded([&] {
       self->evaluate(u);
       const double volume = self->op_->grid().cell_volume();
       auto& diagonal = self->op_->diagonal();
       for (std::size_t c = 0; c < diagonal.size(); ++c) diagonal[c] += volume * self->slope_[c];
       self->op_->assemble(matrix);
       diagonal = self->own_diagonal_;
-    } catch (...) {
-      return PETSC_ERR_LIB;
-    }
-    return static_cast<PetscErrorCode>(0);
+    });
   }
 
   CellOperator* op_;
