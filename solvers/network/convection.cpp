@@ -40,40 +40,62 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
-NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
-    : embedded_(&network),
-      between_(form != ExchangeForm::by_cell && !network.plain()),
-      rows_(exchange_rows(network.grid().comm(), network.exchange(), form)),
-      exchange_(network.grid(), std::move(rows_.geometry), network.local_unknowns(true)) {
-  const PetscInt unknowns = network.local_unknowns(true);
-  // Room for all entries: the matrix would move all it holds for each that has none.
-  std::vector<PetscInt> of_row(static_cast<std::size_t>(unknowns), 3);
+namespace {
+
+/// Entries in each own row of nodes and pieces that are joined.
+std::vector<PetscInt> joined_entries(const EmbeddedNetwork& network) {
+  std::vector<PetscInt> of_row(static_cast<std::size_t>(network.local_unknowns(true)), 3);
   std::fill_n(of_row.begin(), network.nodes(), 1);
   for (const auto& ends : network.network().piece_nodes) {
     for (const long n : ends) {
       if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
     }
   }
-  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {  // their outlets and the nodes they are fed from
-    const std::size_t row = network.nodes() + rows_.piece[i];
-    of_row[row] += 2 * static_cast<PetscInt>(exchange_.partners(i));
-  }
-  const std::vector<PetscInt> others = of_row;
-  for (PetscInt& n : of_row) n = std::min(n, unknowns);
-  petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 0, of_row.data(), 0,
-                     others.data(), n_.out()));
-  petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  return of_row;
 }
+
+/// A matrix with room for all entries: it would move all it holds for each that has none.
+MatHandle matrix_with_room(const EmbeddedNetwork& network, const std::vector<PetscInt>& of_row) {
+  const PetscInt unknowns = network.local_unknowns(true);
+  std::vector<PetscInt> here = of_row;
+  for (PetscInt& n : here) n = std::min(n, unknowns);
+  MatHandle matrix;
+  petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 0, here.data(), 0,
+                     of_row.data(), matrix.out()));
+  petsc(MatSetOption(matrix.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  return matrix;
+}
+
+}  // namespace
+
+NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
+    : embedded_(&network),
+      between_(form != ExchangeForm::by_cell && !network.plain()),
+      rows_(exchange_rows(network.grid().comm(), network.exchange(), form)),
+      exchange_(network.grid(), std::move(rows_.geometry), network.local_unknowns(true)) {
+  std::vector<PetscInt> of_row = joined_entries(network);
+  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {  // their outlets and the nodes they are fed from
+    of_row[network.nodes() + rows_.piece[i]] += 2 * static_cast<PetscInt>(exchange_.partners(i));
+  }
+  n_ = matrix_with_room(network, of_row);
+}
+
+void NetworkMatrices::want_alone() { alone_ = matrix_with_room(*embedded_, joined_entries(*embedded_)); }
 
 void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow,
                                double storage_rate) {
   const auto& net = *embedded_;
-  petsc(MatZeroEntries(n_.get()));
+  const std::array<Mat, 2> matrices{n_.get(), alone_.get()};  // the second may be null
+  for (Mat m : matrices) {
+    if (m) petsc(MatZeroEntries(m));
+  }
   std::vector<LumenLink> links;
   walls_.clear();
   links_.clear();
   const auto add = [&](PetscInt row, PetscInt column, double value) {
-    petsc(MatSetValue(n_.get(), row, column, value, ADD_VALUES));
+    for (Mat m : matrices) {
+      if (m) petsc(MatSetValue(m, row, column, value, ADD_VALUES));
+    }
   };
   for (std::size_t i = 0; i < net.nodes(); ++i) {
     const PetscInt row = net.node_row(static_cast<long>(i), true);
@@ -106,17 +128,12 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
     links_.push_back(links[rows_.piece[i]]);
   }
   exchange_.set(walls_, links_);
-  if (wants_alone_) {
-    petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
-    petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
-    petsc(MatDuplicate(n_.get(), MAT_COPY_VALUES, alone_.out()));
-    exchange_.add_to_network(alone_.get(), true);
-    petsc(MatAssemblyBegin(alone_.get(), MAT_FINAL_ASSEMBLY));
-    petsc(MatAssemblyEnd(alone_.get(), MAT_FINAL_ASSEMBLY));
+  for (Mat m : matrices) {
+    if (!m) continue;
+    exchange_.add_to_network(m, m != n_.get());
+    petsc(MatAssemblyBegin(m, MAT_FINAL_ASSEMBLY));
+    petsc(MatAssemblyEnd(m, MAT_FINAL_ASSEMBLY));
   }
-  exchange_.add_to_network(n_.get());
-  petsc(MatAssemblyBegin(n_.get(), MAT_FINAL_ASSEMBLY));
-  petsc(MatAssemblyEnd(n_.get(), MAT_FINAL_ASSEMBLY));
 }
 
 void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {

@@ -56,7 +56,8 @@ class NetworkMatrices {
   [[nodiscard]] Mat from_cells() const { return exchange_.from_cells(); }
   /// N without what pieces of different vessels give each other; null where it was not asked for. Needs `assemble`.
   [[nodiscard]] Mat alone() const { return alone_.get(); }
-  void want_alone() { wants_alone_ = true; }
+  /// Collective.
+  void want_alone();
   /// Null where it is zero.
   [[nodiscard]] Mat between_cells() const { return between_ ? exchange_.cells() : nullptr; }
   /// Exchange with each owned cell, summed over all cells: belongs on the diagonal of the cells.
@@ -71,7 +72,6 @@ class NetworkMatrices {
  private:
   const EmbeddedNetwork* embedded_;
   MatHandle n_, alone_;
-  bool wants_alone_ = false;
   bool between_;
   ExchangeRows rows_;  // its geometry moves into exchange_
   VesselExchange exchange_;
