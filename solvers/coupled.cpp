@@ -52,11 +52,11 @@ struct CoupledSolver::Together {
     const CoupledSolver& s = *owner;
     split(in, true, cells_residual.get(), network_residual.get());
     s.inverse_->apply(network_residual.get(), network_part.get());
-    petsc(MatMult(s.to_cells_, network_part.get(), s.work_cells_.get()));
+    petsc(MatMult(s.blocks_.to_cells, network_part.get(), s.work_cells_.get()));
     petsc(VecAXPY(cells_residual.get(), -1.0, s.work_cells_.get()));
     cells_inverse->apply(cells_residual.get(), cells_part.get());
-    petsc(MatMult(s.from_cells_, cells_part.get(), s.work_network_.get()));
-    petsc(MatMultAdd(s.network_, network_part.get(), s.work_network_.get(), s.work_network_.get()));
+    petsc(MatMult(s.blocks_.from_cells, cells_part.get(), s.work_network_.get()));
+    petsc(MatMultAdd(s.blocks_.network, network_part.get(), s.work_network_.get(), s.work_network_.get()));
     petsc(VecAXPY(network_residual.get(), -1.0, s.work_network_.get()));
     s.inverse_->apply(network_residual.get(), s.network_solution_.get());
     petsc(VecAXPY(network_part.get(), 1.0, s.network_solution_.get()));
@@ -227,14 +227,9 @@ VecHandle CoupledSolver::network_vector() const {
   return vec;
 }
 
-void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells, bool rebuild,
-                        Mat alone) {
+void CoupledSolver::set(const CellOperator& op, const NetworkBlocks& blocks, bool rebuild) {
   op_ = &op;
-  network_ = network;
-  to_cells_ = to_cells;
-  from_cells_ = from_cells;
-  between_cells_ = cells;
-  alone_ = alone ? alone : network;
+  blocks_ = blocks;
   if (iterative_) {
     set_together(rebuild);
     return;
@@ -245,12 +240,12 @@ void CoupledSolver::set(const CellOperator& op, Mat network, Mat to_cells, Mat f
     // PCTELESCOPE copies values into the pattern it has seen first.
     PetscObjectId id = 0;
     PetscObjectState pattern = 0;
-    petsc(PetscObjectGetId(reinterpret_cast<PetscObject>(network), &id));
-    petsc(MatGetNonzeroState(network, &pattern));
+    petsc(PetscObjectGetId(reinterpret_cast<PetscObject>(blocks_.network), &id));
+    petsc(MatGetNonzeroState(blocks_.network, &pattern));
     if (id != factored_id_ || pattern != factored_pattern_) petsc(KSPReset(network_ksp_.get()));
     factored_id_ = id;
     factored_pattern_ = pattern;
-    petsc(KSPSetOperators(network_ksp_.get(), network, network));
+    petsc(KSPSetOperators(network_ksp_.get(), blocks_.network, blocks_.network));
     petsc(KSPSetUp(network_ksp_.get()));
   }
 }
@@ -259,15 +254,15 @@ void CoupledSolver::solve_network(Vec rhs, Vec out) const { petsc(KSPSolve(netwo
 
 void CoupledSolver::subtract_impl(const double* in, double* out) const {
   petsc(VecPlaceArray(borrowed_cells_.get(), in));
-  petsc(MatMult(from_cells_, borrowed_cells_.get(), work_network_.get()));
-  if (between_cells_) {
-    petsc(MatMult(between_cells_, borrowed_cells_.get(), work_cells_.get()));
+  petsc(MatMult(blocks_.from_cells, borrowed_cells_.get(), work_network_.get()));
+  if (blocks_.between_cells) {
+    petsc(MatMult(blocks_.between_cells, borrowed_cells_.get(), work_cells_.get()));
     const ReadAccess between(work_cells_.get());
     for (std::size_t c = 0; c < grid_->local_cells(); ++c) out[c] += between[c];
   }
   petsc(VecResetArray(borrowed_cells_.get()));
   solve_network(work_network_.get(), network_solution_.get());
-  petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+  petsc(MatMult(blocks_.to_cells, network_solution_.get(), work_cells_.get()));
   const ReadAccess from_network(work_cells_.get());
   for (std::size_t c = 0; c < grid_->local_cells(); ++c) out[c] -= from_network[c];
 }
@@ -278,13 +273,13 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
   petsc(VecCopy(cells_rhs, rhs_.get()));
   if (has_network_) {
     solve_network(network_rhs, network_solution_.get());
-    petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+    petsc(MatMult(blocks_.to_cells, network_solution_.get(), work_cells_.get()));
     petsc(VecAXPY(rhs_.get(), -1.0, work_cells_.get()));
   }
   const SolveReport report =
       cells_->solve(rhs_.get(), cells, {.tolerance = tolerance, .measure = Stop::Measure::scaled, .scale = scale});
   if (has_network_) {
-    petsc(MatMult(from_cells_, cells, work_network_.get()));
+    petsc(MatMult(blocks_.from_cells, cells, work_network_.get()));
     petsc(VecAYPX(work_network_.get(), -1.0, network_rhs));
     solve_network(work_network_.get(), network);
   }
@@ -293,8 +288,8 @@ SolveReport CoupledSolver::solve(Vec cells_rhs, Vec network_rhs, double scale, d
 
 void CoupledSolver::set_together(bool rebuild) {
   Together& t = *together_;
-  inverse_->set(alone_);
-  petsc(MatGetDiagonal(network_, t.network_diagonal.get()));
+  inverse_->set(blocks_.alone ? blocks_.alone : blocks_.network);
+  petsc(MatGetDiagonal(blocks_.network, t.network_diagonal.get()));
   {
     std::vector<double> of_cells(t.cells);
     op_->full_diagonal(of_cells.data());
@@ -331,7 +326,7 @@ void CoupledSolver::set_together(bool rebuild) {
 /// Phase per cell of the wave at which diffusion between cells rivals exchange with the network.
 double CoupledSolver::balanced_wave() const {
   petsc(VecSet(network_solution_.get(), 1.0));
-  petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+  petsc(MatMult(blocks_.to_cells, network_solution_.get(), work_cells_.get()));
   double exchange = 0, between = 0;
   petsc(VecSum(work_cells_.get(), &exchange));
   for (int axis = 0; axis < 3; ++axis) {
@@ -356,9 +351,9 @@ std::vector<double> CoupledSolver::given_back(double wave) const {
         for (std::size_t c = 0; c < result.size(); ++c)
           v[c] = std::cos(wave * static_cast<double>(grid_->place(c)[axis]) - shift);
       }
-      petsc(MatMult(from_cells_, offered.get(), work_network_.get()));
+      petsc(MatMult(blocks_.from_cells, offered.get(), work_network_.get()));
       inverse_->apply(work_network_.get(), network_solution_.get());
-      petsc(MatMult(to_cells_, network_solution_.get(), work_cells_.get()));
+      petsc(MatMult(blocks_.to_cells, network_solution_.get(), work_cells_.get()));
       const ReadAccess v(offered.get()), back(work_cells_.get());
       for (std::size_t c = 0; c < result.size(); ++c) result[c] += v[c] * back[c] / 3;
     }
@@ -436,7 +431,7 @@ double CoupledSolver::bytes_per_iteration() const {
   // An entry of the network: twice in products, and in two sweeps with value and column.
   constexpr double of_entry = 2 * 12 + 2 * 2 * 12;
   MatInfo info;
-  petsc(MatGetInfo(network_, MAT_LOCAL, &info));
+  petsc(MatGetInfo(blocks_.network, MAT_LOCAL, &info));
   const double entries = info.nz_used;
   const auto cells = static_cast<double>(t.cells), network = static_cast<double>(t.network);
   const double cycle =
@@ -447,10 +442,10 @@ double CoupledSolver::bytes_per_iteration() const {
 void CoupledSolver::apply(Vec cells, Vec network, Vec cells_out, Vec network_out) const {
   op_->apply(cells, cells_out);
   if (!has_network_) return;
-  petsc(MatMultAdd(to_cells_, network, cells_out, cells_out));
-  if (between_cells_) petsc(MatMultAdd(between_cells_, cells, cells_out, cells_out));
-  petsc(MatMult(from_cells_, cells, network_out));
-  petsc(MatMultAdd(network_, network, network_out, network_out));
+  petsc(MatMultAdd(blocks_.to_cells, network, cells_out, cells_out));
+  if (blocks_.between_cells) petsc(MatMultAdd(blocks_.between_cells, cells, cells_out, cells_out));
+  petsc(MatMult(blocks_.from_cells, cells, network_out));
+  petsc(MatMultAdd(blocks_.network, network, network_out, network_out));
 }
 
 std::array<double, 2> CoupledSolver::scaled_residual(Vec cells_rhs, Vec network_rhs, double scale, Vec cells,
@@ -466,7 +461,7 @@ std::array<double, 2> CoupledSolver::scaled_residual(Vec cells_rhs, Vec network_
   if (has_network_) {
     petsc(VecAYPX(s.get(), -1.0, network_rhs));
     VecHandle diagonal = network_vector();
-    petsc(MatGetDiagonal(network_, diagonal.get()));
+    petsc(MatGetDiagonal(blocks_.network, diagonal.get()));
     petsc(VecPointwiseDivide(s.get(), s.get(), diagonal.get()));
     petsc(VecNorm(s.get(), NORM_2, &result[1]));
     PetscInt unknowns = 0;

@@ -8,6 +8,15 @@
 
 namespace sanctuary {
 
+/// The blocks of a CoupledSolver beside A, borrowed; null where there is no network.
+struct NetworkBlocks {
+  Mat network = nullptr;        ///< N
+  Mat to_cells = nullptr;       ///< B
+  Mat from_cells = nullptr;     ///< C
+  Mat between_cells = nullptr;  ///< X; null: zero
+  Mat alone = nullptr;          ///< N as if each vessel were alone, which large networks are preconditioned by; null: N
+};
+
 /// Cells coupled with unknowns of a network: [A + X, B; C, N] [cells; network] = [f; g], where A is a CellOperator, N a
 /// sparse matrix, B and C the exchange between them, X what the exchange adds between cells beyond the diagonal that
 /// stands in A.
@@ -34,12 +43,9 @@ class CoupledSolver : private CellCoupling {
   CoupledSolver(const CoupledSolver&) = delete;
   CoupledSolver& operator=(const CoupledSolver&) = delete;
 
-  /// Takes new coefficients; all is borrowed until the next call. Null matrices where there is no network, null `cells`
-  /// (X) where it is zero.
-  /// `rebuild` = false keeps the preconditioner of the cells (the solution is the same, the iterations may be more).
-  /// `alone`: N as if each vessel were alone, which large networks are preconditioned by; null: N itself.
-  void set(const CellOperator& op, Mat network, Mat to_cells, Mat from_cells, Mat cells = nullptr, bool rebuild = true,
-           Mat alone = nullptr);
+  /// Takes new coefficients; all is borrowed until the next call. `rebuild` = false keeps the preconditioner of the
+  /// cells (the solution is the same, the iterations may be more). Collective.
+  void set(const CellOperator& op, const NetworkBlocks& blocks = {}, bool rebuild = true);
   /// Solves to a true residual of `tolerance` x rms(diagonal of A) x scale x sqrt(cells), where `scale` is a typical
   /// value of the unknown; starts from `cells`. Where both are solved together it starts from `network`, too, whose
   /// residual then meets `tolerance` as scaled_residual measures it, or by the root mean square of its values where
@@ -76,8 +82,7 @@ class CoupledSolver : private CellCoupling {
   bool symmetric_ = false, has_network_ = false, iterative_ = false;
   PetscInt network_unknowns_ = 0;
   const CellOperator* op_ = nullptr;
-  Mat network_ = nullptr, to_cells_ = nullptr, from_cells_ = nullptr, between_cells_ = nullptr,
-      alone_ = nullptr;                    // borrowed
+  NetworkBlocks blocks_;
   double diagonal_rms_ = 0;                // of the cells
   std::unique_ptr<EllipticSolver> cells_;  // unless both are solved together
   KspHandle network_ksp_;

@@ -305,7 +305,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       ++report.applied;
       if (matrices) {
         petsc(MatMultAdd(matrices->to_cells(), stage.network, s.residual_.get(), s.residual_.get()));
-        if (const Mat between = matrices->between_cells())
+        if (const Mat between = matrices->blocks().between_cells)
           petsc(MatMultAdd(between, stage.cells, s.residual_.get(), s.residual_.get()));
       }
     }
@@ -356,8 +356,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       const bool rebuild = attempt > 0 || s.built_revision_ != op_->revision() ||
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
       if (matrices) {
-        s.coupled_->set(*op_, matrices->network(), matrices->to_cells(), matrices->from_cells(),
-                        matrices->between_cells(), rebuild, matrices->alone());
+        s.coupled_->set(*op_, matrices->blocks(), rebuild);
         linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);

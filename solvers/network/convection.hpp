@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "solvers/coupled.hpp"
 #include "solvers/network/embedding.hpp"
 
 namespace sanctuary {
@@ -54,12 +55,12 @@ class NetworkMatrices {
   [[nodiscard]] Mat network() const { return n_.get(); }
   [[nodiscard]] Mat to_cells() const { return exchange_.to_cells(); }
   [[nodiscard]] Mat from_cells() const { return exchange_.from_cells(); }
-  /// N without what pieces of different vessels give each other; null where it was not asked for. Needs `assemble`.
-  [[nodiscard]] Mat alone() const { return alone_.get(); }
+  [[nodiscard]] NetworkBlocks blocks() const {
+    return {network(), to_cells(), from_cells(), between_ ? exchange_.cells() : nullptr, alone_.get()};
+  }
+  /// From the next `assemble` on, the blocks hold N without what pieces of different vessels give each other.
   /// Collective.
   void want_alone();
-  /// Null where it is zero.
-  [[nodiscard]] Mat between_cells() const { return between_ ? exchange_.cells() : nullptr; }
   /// Exchange with each owned cell, summed over all cells: belongs on the diagonal of the cells.
   [[nodiscard]] const std::vector<double>& cell_diagonal() const { return exchange_.cell_diagonal(); }
   /// Exchange of each own piece at a mean in its lumen, positive into the tissue; adds it to the cells. Collective.

@@ -609,7 +609,6 @@ struct VesselExchange::Parts {
   VecHandle cells, piece_a, piece_b;              // scratch
   MatHandle shell_cells, shell_to_cells, shell_from_cells;
   std::vector<double> diagonal;
-  std::vector<double> own_to;  // of each own piece: the diagonal of T
 
   std::vector<std::vector<std::size_t>> partners;  // of each own piece, by number; empty where it stands alone
 
@@ -910,11 +909,9 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
   };
   petsc(MatZeroEntries(p.to.get()));
   petsc(MatZeroEntries(p.from.get()));
-  p.own_to.resize(g.owned());
   for (std::size_t i = 0; i < g.owned(); ++i) {
     once(i);
     put(i, i, alone[i]);
-    p.own_to[i] = alone[i] > 0 ? alone[i] / (tissue_side(i) * g.length[i]) * to[i] : 0.0;
     for (const std::size_t j : p.partners[i]) {
       once(j);
       put(i, j, half(i, j) + half(j, i));
@@ -965,6 +962,8 @@ void VesselExchange::Parts::apply_from_cells(Vec in, Vec out) const {
 
 void VesselExchange::add_to_network(Mat network, bool alone) const {
   const Parts& p = *parts_;
+  petsc(MatGetDiagonal(p.to.get(), p.piece_a.get()));
+  const ReadAccess own_to(p.piece_a.get());
   for (std::size_t i = 0; i < p.geometry.owned(); ++i) {
     const PetscInt row = p.geometry.number[i];
     PetscInt losses = 0, means = 0;
@@ -975,7 +974,7 @@ void VesselExchange::add_to_network(Mat network, bool alone) const {
     const std::vector<double> weights(loss, loss + losses);
     petsc(MatRestoreRow(p.loss.get(), row, &losses, &loss_column, &loss));
     const Mat means_of = alone ? p.mean.get() : p.to_mean.get();
-    const double factor = alone ? p.own_to[i] : 1.0;
+    const double factor = alone ? own_to[i] : 1.0;
     petsc(MatGetRow(means_of, row, &means, &mean_column, &mean));
     for (std::size_t a = 0; a < columns.size(); ++a) {
       for (PetscInt b = 0; b < means; ++b) {

@@ -149,7 +149,8 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
   const Grid& grid = network.grid();
   const CutNetwork& cut = network.network();
   NetworkMatrices matrices(network, ExchangeForm::all_vessels);
-  matrices.want_alone();
+  CoupledSolver solver(grid, network.local_unknowns(true), "bench_coupled_", false);
+  if (solver.iterative()) matrices.want_alone();
   {
     std::vector<PieceCoefficients> pieces(cut.own_pieces);
     for (std::size_t p = 0; p < pieces.size(); ++p) {
@@ -183,12 +184,7 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
     op.diagonal()[c] = grid.cell_volume() * (solute.uptake + 0.3 * solute.rate) + matrices.cell_diagonal()[c];
     if (solute.carrier == 1) op.diagonal()[c] += fluid.lymph[c];
   }
-  const std::string prefix = "bench_coupled_";
-  CoupledSolver solver(grid, network.local_unknowns(true), prefix, false);
-  const double set_up = seconds_of(comm, [&] {
-    solver.set(op, matrices.network(), matrices.to_cells(), matrices.from_cells(), matrices.between_cells(), true,
-               matrices.alone());
-  });
+  const double set_up = seconds_of(comm, [&] { solver.set(op, matrices.blocks()); });
   const VecHandle cells = grid.vector(), rhs = grid.vector(), values = solver.network_vector(),
                   network_rhs = solver.network_vector();
   std::vector<double> node(cut.own_nodes);
@@ -215,7 +211,7 @@ void measure_solute(BenchmarkContext& context, const Size& size, const Solute& s
     record["bytes_per_iteration"] = bytes;
     record["percent_of_triad"] = 100 * bytes * report.iterations / seconds / size.triad;
     FlowSweep sweep(comm);
-    sweep.set(matrices.network());
+    sweep.set(matrices.blocks().alone);
     record["rounds"] = sweep.rounds();
     record["circles"] = sweep.circles();
   }

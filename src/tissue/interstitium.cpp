@@ -198,9 +198,12 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
     assemble(tissue, wall, conductance, draining);
     if (solver_.iterative()) inverse_->set_conductance(conductance, wall.conductance, flow_->fixed());
-    solver_.set(op_, n_.get(), exchange_ ? exchange_->to_cells() : nullptr,
-                exchange_ ? exchange_->from_cells() : nullptr,
-                network_ && !network_->plain() ? exchange_->cells() : nullptr);
+    NetworkBlocks blocks;
+    if (network_) {
+      blocks = {n_.get(), exchange_->to_cells(), exchange_->from_cells(),
+                network_->plain() ? nullptr : exchange_->cells(), nullptr};
+    }
+    solver_.set(op_, blocks);
     const SolveReport report =
         solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
     state.linear_iterations += report.iterations;

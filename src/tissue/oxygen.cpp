@@ -115,29 +115,29 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       }
     }
   }
-  std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces);
+  std::vector<double> node_slope(owned_nodes), lumen(owned_pieces), balance(owned_pieces), bend(owned_pieces),
+      read(owned_pieces);  // of the cells, by each piece
   std::vector<PieceCoefficients> bent(owned_pieces);
   double supplied = 0;
-  bool decoupled = false;
   // Where oxygen is used up between two vessels their potentials do not add up: a piece whose wall would see less than
   // half of what the cells show around it by the vessels near it takes no heed of them from then on.
-  const auto decouple = [&](Vec cell_values, const std::vector<double>& moved) {
-    const std::vector<double> read = matrices_->read(cell_values);
-    decoupled = false;
+  const auto decouple = [&](const std::vector<double>& moved) {
+    bool decoupled = false;
     for (std::size_t p = 0; p < owned_pieces; ++p) {
       const PieceCoefficients& piece = bent[p];
       if (piece.coupling <= 0 || piece.from_tissue <= 0) continue;
       const double at_wall = (piece.to_tissue * lumen[p] - moved[p]) / piece.from_tissue;
       const double alone = read[p] + moved[p] * piece.resistance / piece.diffusivity;
       if (at_wall >= 0.5 * alone || at_wall >= alone) continue;
-      pieces[p].coupling = 0;
+      bent[p].coupling = pieces[p].coupling = 0;
       decoupled = true;
     }
+    return decoupled;
   };
   // What use takes off the profile between the values of the cells of each piece, as a difference in the lumen [Pa],
   // linearised: it goes with the mean of the cells, so a part of it belongs to what the tissue gives back.
   const auto bend_profile = [&](Vec cell_values) {
-    const std::vector<double> read = matrices_->read(cell_values);
+    read = matrices_->read(cell_values);
     for (std::size_t p = 0; p < owned_pieces; ++p) {
       bent[p] = pieces[p];
       bend[p] = 0;
@@ -205,9 +205,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       petsc(VecSet(residual.get(), 0.0));
       std::vector<double> moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
       if (with_slopes) {
-        decouple(cell_values, moved);
-        if (max_over(comm, decoupled ? 1 : 0) > 0) {
-          for (std::size_t p = 0; p < owned_pieces; ++p) bent[p].coupling = pieces[p].coupling;
+        if (max_over(comm, decouple(moved) ? 1 : 0) > 0) {
           matrices_->assemble(bent, node_slope, 0.0);
           petsc(VecSet(residual.get(), 0.0));
           moved = matrices_->exchange_of_pieces(cell_values, lumen, residual.get());
@@ -273,9 +271,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       break;
     }
     ++state.newton;
-    solver_.set(op_, network_ ? matrices_->network() : nullptr, network_ ? matrices_->to_cells() : nullptr,
-                network_ ? matrices_->from_cells() : nullptr, network_ ? matrices_->between_cells() : nullptr, true,
-                network_ ? matrices_->alone() : nullptr);
+    solver_.set(op_, network_ ? matrices_->blocks() : NetworkBlocks{});
     petsc(VecSet(delta.get(), 0.0));
     if (network_) petsc(VecSet(net_delta.get(), 0.0));
     const SolveReport report =

@@ -40,7 +40,7 @@ GridSpec rod(std::size_t axis, double length, long cells) {
 
 void steady(const CellOperator& op, Vec rhs, double scale, Vec out) {
   CoupledSolver solver(op.grid(), 0, "verification_", false);
-  solver.set(op, nullptr, nullptr, nullptr);
+  solver.set(op);
   const SolveReport report = solver.solve(rhs, nullptr, scale, 1e-14, out, nullptr);
   if (!report.converged) throw NumericsError("the linear solve failed (" + report.reason + ")");
 }
@@ -528,12 +528,12 @@ std::vector<double> by_implicit_euler(const Grid& grid, const CapillaryBed& bed,
   CellOperator op(grid);
   op.reset(Walls::all(WallKind::closed));
   op.add_diffusion(std::vector<double>(grid.local_cells(), bed.porosity * bed.tortuosity * bed.diffusivity));
-  NetworkMatrices matrices(bed.embedded, ExchangeForm::by_cell);
+  NetworkMatrices matrices(bed.embedded, ExchangeForm::all_vessels);
   const double rate = steps_each / 3.0, storage = grid.cell_volume() * bed.porosity;
   matrices.assemble(bed.pieces.pieces, bed.pieces.outflow, rate);
   for (std::size_t c = 0; c < grid.local_cells(); ++c) op.diagonal()[c] = storage * rate + matrices.cell_diagonal()[c];
   CoupledSolver linear(grid, bed.embedded.local_unknowns(true), "verification_", false);
-  linear.set(op, matrices.network(), matrices.to_cells(), matrices.from_cells());
+  linear.set(op, matrices.blocks());
   const VecHandle cells = grid.vector(), rhs = grid.vector(), network = linear.network_vector(),
                   network_rhs = linear.network_vector();
   petsc(VecSet(cells.get(), level));

@@ -46,7 +46,9 @@ int solve_solute(const PerfusedBed& bed, const FluidState& fluid, bool between, 
   petsc(MatAssemblyBegin(x.get(), MAT_FINAL_ASSEMBLY));
   petsc(MatAssemblyEnd(x.get(), MAT_FINAL_ASSEMBLY));
   CoupledSolver solver(*bed.grid, bed.embedded->local_unknowns(true), "coupled_test_", false);
-  solver.set(op, matrices->network(), matrices->to_cells(), matrices->from_cells(), between ? x.get() : nullptr);
+  NetworkBlocks blocks = matrices->blocks();
+  if (between) blocks.between_cells = x.get();
+  solver.set(op, blocks);
   network = solver.network_vector();
   const VecHandle rhs = bed.grid->vector(), network_rhs = solver.network_vector();
   std::vector<double> entering(bed.cut.own_nodes);

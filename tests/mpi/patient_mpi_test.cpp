@@ -5,41 +5,21 @@
 
 #include "patient/parameters.hpp"
 #include "patient/patient.hpp"
+#include "support/small_patient.hpp"
 
 namespace sanctuary {
 namespace {
 
-constexpr const char* deck_text = R"(
-[patient]
-kind = nodule
-duration = 0.5 h
-[grid]
-cells = 12, 11, 10
-spacing = 30 um
-[tumour]
-radius = 130 um
-[network]
-source = lattice
-[network.lattice]
-seed = 3
-segments = 120
-inlets = 3
-outlets = 3
-core_density = 0.5
-core_radius = 90 um
-[drug.doxorubicin]
-ic50 = 0.005 uM
-emax = 1 1/h
-dose_per_area = 60 mg/m^2
-infusion_duration = 5 min
-start_times = 0 h
-diffusivity = 117 um^2/s
-binding_sites = 1 uM
-binding_on_rate = 0.01 1/(uM s)
-binding_off_rate = 1e-3 1/s
-[output]
-times = 0 h
-)";
+const std::string deck_text = std::string(small_nodule) + small_dose;
+
+/// Blocks of unequal size, and a drug that binds.
+const std::vector<Override> changes{{"grid.cells", "12, 11, 10"},
+                                    {"tumour.radius", "130 um"},
+                                    {"network.lattice.core_radius", "90 um"},
+                                    {"drug.doxorubicin.emax", "1 1/h"},
+                                    {"drug.doxorubicin.binding_sites", "1 uM"},
+                                    {"drug.doxorubicin.binding_on_rate", "0.01 1/(uM s)"},
+                                    {"drug.doxorubicin.binding_off_rate", "1e-3 1/s"}};
 
 struct Result {
   nlohmann::json outcome;
@@ -48,7 +28,7 @@ struct Result {
 };
 
 Result run(MPI_Comm comm) {
-  Patient patient(comm, patient_settings(Deck::from_text(deck_text, ".", {}, program_catalogue())));
+  Patient patient(comm, patient_settings(Deck::from_text(deck_text, ".", changes, program_catalogue())));
   patient.establish_baseline();
   while (!patient.finished()) patient.advance();
   patient.check_balance();

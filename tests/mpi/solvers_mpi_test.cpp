@@ -192,7 +192,7 @@ TEST(SolversMpi, ALinearSolveIsTheSameOnAnyNumberOfRanks) {
       }
       op.add_diffusion(k);
       CoupledSolver solver(grid, 0, "solvers_mpi_test_", true);
-      solver.set(op, nullptr, nullptr, nullptr);
+      solver.set(op);
       EXPECT_TRUE(solver.solve(f.get(), nullptr, 1, 1e-14, u.get(), nullptr).converged);
       return natural(grid, u.get());
     };

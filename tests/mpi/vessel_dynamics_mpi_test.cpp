@@ -7,6 +7,7 @@
 #include "base/comm.hpp"
 #include "patient/parameters.hpp"
 #include "patient/patient.hpp"
+#include "support/small_patient.hpp"
 #include "tissue/intermittent_flow.hpp"
 #include "tissue/network_generator.hpp"
 #include "tissue/vessel_compression.hpp"
@@ -160,40 +161,20 @@ TEST(VesselDynamics, SegmentsMeetAtHomeOnAnyNumberOfRanks) {
 }
 
 nlohmann::json findings(MPI_Comm comm) {
-  const char* deck = R"(
-[patient]
-kind = nodule
-duration = 0.2 h
-[grid]
-cells = 12, 11, 10
-spacing = 50 um
-[tumour]
-radius = 240 um
-[network]
-source = lattice
-[network.lattice]
-seed = 3
-segments = 200
-inlets = 5
-outlets = 5
-core_density = 0.5
-core_radius = 170 um
-[mechanisms]
-intermittent_flow = on
-vessel_compression = on
-[solid_stress]
-tumour = 45 mmHg
-[drug.doxorubicin]
-ic50 = 0.005 uM
-emax = 1 1/h
-dose_per_area = 60 mg/m^2
-infusion_duration = 5 min
-start_times = 0 h
-diffusivity = 117 um^2/s
-[output]
-times = 0 h
-)";
-  Patient patient(comm, patient_settings(Deck::from_text(deck, ".", {}, program_catalogue())));
+  const std::vector<Override> changes{{"patient.duration", "0.2 h"},
+                                      {"grid.cells", "12, 11, 10"},
+                                      {"grid.spacing", "50 um"},
+                                      {"tumour.radius", "240 um"},
+                                      {"network.lattice.segments", "200"},
+                                      {"network.lattice.inlets", "5"},
+                                      {"network.lattice.outlets", "5"},
+                                      {"network.lattice.core_radius", "170 um"},
+                                      {"mechanisms.intermittent_flow", "on"},
+                                      {"mechanisms.vessel_compression", "on"},
+                                      {"solid_stress.tumour", "45 mmHg"},
+                                      {"drug.doxorubicin.emax", "1 1/h"}};
+  Patient patient(comm, patient_settings(Deck::from_text(std::string(small_nodule) + small_dose, ".", changes,
+                                                         program_catalogue())));
   patient.establish_baseline();
   while (!patient.finished()) patient.advance();
   patient.check_balance();

@@ -88,7 +88,7 @@ struct PerfusedBed {
     for (std::size_t c = 0; c < grid->local_cells(); ++c)
       op.diagonal()[c] = grid->cell_volume() * uptake + joined.cell_diagonal()[c];
     CoupledSolver solver(*grid, embedded->local_unknowns(true), "bound_solute_", false);
-    solver.set(op, joined.network(), joined.to_cells(), joined.from_cells());
+    solver.set(op, joined.blocks());
     const VecHandle cells = grid->vector(), rhs = grid->vector(), values = solver.network_vector(),
                     network_rhs = solver.network_vector();
     embedded->set_values(entering, std::vector<double>(cut.own_pieces, 0.0), network_rhs.get());

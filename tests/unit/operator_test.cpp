@@ -226,7 +226,7 @@ double steady_error(std::size_t axis, WallKind kind, long n) {
     }
   }
   CoupledSolver solver(grid, 0, "operator_test_", true);
-  solver.set(op, nullptr, nullptr, nullptr);
+  solver.set(op);
   EXPECT_TRUE(solver.solve(f.get(), nullptr, 1, 1e-13, found.get(), nullptr).converged);
   double sum = 0;
   const ReadAccess v(found.get());
@@ -301,7 +301,7 @@ TEST(CoupledSolver, MeetsItsToleranceOnEveryBox) {
       Case random(cells, ++seed, flow);
       for (double& d : random.op.diagonal()) d += 1e-17;  // no box may be without any hold
       CoupledSolver solver(random.grid, 0, "operator_test_", flow == 0);
-      solver.set(random.op, nullptr, nullptr, nullptr);
+      solver.set(random.op);
       const VecHandle expected = random.grid.vector(), rhs = random.grid.vector(), found = random.grid.vector();
       fill(expected.get(), random.grid.local_cells(), RandomStream(seed, "solution"), 0, 1);
       random.op.apply(expected.get(), rhs.get());

@@ -7,44 +7,13 @@
 
 #include "base/error.hpp"
 #include "patient/parameters.hpp"
+#include "support/small_patient.hpp"
 #include "therapy/plasma_kinetics.hpp"
 
 namespace sanctuary {
 namespace {
 
 constexpr double mmhg = 133.322387415;
-
-/// A nodule of 300 um in a box of 12^3 cells with some hundred vessels, treated for half an hour.
-constexpr const char* nodule = R"(
-[patient]
-kind = nodule
-duration = 0.5 h
-[grid]
-cells = 12
-spacing = 30 um
-[tumour]
-radius = 150 um
-[network]
-source = lattice
-[network.lattice]
-seed = 3
-segments = 120
-inlets = 3
-outlets = 3
-core_density = 0.5
-core_radius = 100 um
-[output]
-times = 0 h
-)";
-
-constexpr const char* doxorubicin = R"(
-[drug.doxorubicin]
-ic50 = 0.005 uM
-dose_per_area = 60 mg/m^2
-infusion_duration = 5 min
-start_times = 0 h
-diffusivity = 117 um^2/s
-)";
 
 /// A particle of 50 nm across that neither enters cells nor crosses membranes, of steady plasma level.
 constexpr const char* carrier = R"(
@@ -119,18 +88,18 @@ Treated run(const std::string& text, const std::vector<Override>& changes = {}) 
 /// The undisturbed runs that the switches are compared with; made when first asked for, gone before PETSc is.
 std::unique_ptr<Treated> doxorubicin_run, carrier_run;
 const Treated& with_doxorubicin() {
-  if (!doxorubicin_run) doxorubicin_run = std::make_unique<Treated>(run(std::string(nodule) + doxorubicin));
+  if (!doxorubicin_run) doxorubicin_run = std::make_unique<Treated>(run(std::string(small_nodule) + small_dose));
   return *doxorubicin_run;
 }
 const Treated& with_carrier() {
-  if (!carrier_run) carrier_run = std::make_unique<Treated>(run(std::string(nodule) + carrier));
+  if (!carrier_run) carrier_run = std::make_unique<Treated>(run(std::string(small_nodule) + carrier));
   return *carrier_run;
 }
 /// The same with one switch, or more values, changed.
 Treated doxorubicin_with(const std::vector<Override>& changes) {
-  return run(std::string(nodule) + doxorubicin, changes);
+  return run(std::string(small_nodule) + small_dose, changes);
 }
-Treated carrier_with(const std::vector<Override>& changes) { return run(std::string(nodule) + carrier, changes); }
+Treated carrier_with(const std::vector<Override>& changes) { return run(std::string(small_nodule) + carrier, changes); }
 
 constexpr const char* free_area = "doxorubicin_auc_umol_h_L_mean";
 constexpr const char* carrier_area = "carrier_auc_umol_h_L_mean";
@@ -157,7 +126,7 @@ TEST_F(PatientTest, LedgersCloseFarBelowWhatIsAllowed) {
 }
 
 TEST_F(PatientTest, ALostAmountFailsTheBalanceAndIsNamed) {
-  Patient p(MPI_COMM_SELF, settings_of(std::string(nodule) + doxorubicin, {{"patient.duration", "0.15 h"}}));
+  Patient p(MPI_COMM_SELF, settings_of(std::string(small_nodule) + small_dose, {{"patient.duration", "0.15 h"}}));
   p.establish_baseline();
   for (int i = 0; i < 5; ++i) p.advance();
   EXPECT_NO_THROW(p.check_balance());
@@ -176,7 +145,7 @@ TEST_F(PatientTest, ALostAmountFailsTheBalanceAndIsNamed) {
 }
 
 TEST_F(PatientTest, AChangeInTheBloodFailsTheBalanceOfTheNetwork) {
-  Patient p(MPI_COMM_SELF, settings_of(std::string(nodule) + doxorubicin, {{"patient.duration", "0.1 h"}}));
+  Patient p(MPI_COMM_SELF, settings_of(std::string(small_nodule) + small_dose, {{"patient.duration", "0.1 h"}}));
   p.establish_baseline();
   for (int i = 0; i < 5; ++i) p.advance();
   petsc(VecScale(p.transport()->network(), 1.01));
@@ -184,7 +153,7 @@ TEST_F(PatientTest, AChangeInTheBloodFailsTheBalanceOfTheNetwork) {
 }
 
 TEST_F(PatientTest, WithoutDrugOrVesselsStillHasABaseline) {
-  const Treated r = run(nodule, {{"network.source", "none"}});
+  const Treated r = run(small_nodule, {{"network.source", "none"}});
   EXPECT_NEAR(r.mean_pressure(true), 0, 1e-9);  // host pressure all through: nothing leaks
   EXPECT_EQ(r["viable_cells"], r["viable_cells_start"]);
   EXPECT_LT(r["oxygen_pressure_mean_mmHg"], 40);  // from the host alone
@@ -192,9 +161,9 @@ TEST_F(PatientTest, WithoutDrugOrVesselsStillHasABaseline) {
 
 TEST_F(PatientTest, ALateBolusStartsFromNothing) {
   Patient p(MPI_COMM_SELF,
-            settings_of(std::string(nodule) + doxorubicin, {{"drug.doxorubicin.start_times", "0.1 h, 0.2 h"},
-                                                            {"drug.doxorubicin.infusion_duration", "0 h"},
-                                                            {"patient.duration", "0.3 h"}}));
+            settings_of(std::string(small_nodule) + small_dose, {{"drug.doxorubicin.start_times", "0.1 h, 0.2 h"},
+                                                                 {"drug.doxorubicin.infusion_duration", "0 h"},
+                                                                 {"patient.duration", "0.3 h"}}));
   p.establish_baseline();
   double before = -1, between = 0;
   while (!p.finished()) {
@@ -221,7 +190,7 @@ TEST_F(PatientTest, TumourVolumeAndCellsAreThoseOfTheNodule) {
 }
 
 TEST_F(PatientTest, FiltrationIsAnchoredToTheDeclaredProduct) {
-  const std::string text = std::string(nodule) + "[vessel_wall]\nanchor = on\n";
+  const std::string text = std::string(small_nodule) + "[vessel_wall]\nanchor = on\n";
   const std::vector<Override> interior{{"patient.kind", "interior"}};
   const Treated r = run(text, interior);
   const CutNetwork& cut = r.patient->network()->network();
@@ -237,7 +206,7 @@ TEST_F(PatientTest, FiltrationIsAnchoredToTheDeclaredProduct) {
 }
 
 TEST_F(PatientTest, PlasmaOfTheTumourLeavesByVesselsOrThroughTheirWalls) {
-  const Treated r = run(nodule);
+  const Treated r = run(small_nodule);
   const Patient::TumourFluid tumour = r.patient->tumour_fluid();
   EXPECT_NEAR(tumour.plasma_in - tumour.plasma_out, tumour.filtration, 1e-9 * tumour.plasma_in);
   EXPECT_GT(tumour.filtration, 0);
@@ -251,7 +220,7 @@ TEST_F(PatientTest, PlasmaOfTheTumourLeavesByVesselsOrThroughTheirWalls) {
 }
 
 TEST_F(PatientTest, AnInteriorPieceIsTumourAlone) {
-  const Treated r = run(nodule, {{"patient.kind", "interior"}});
+  const Treated r = run(small_nodule, {{"patient.kind", "interior"}});
   const Patient::TumourFluid tumour = r.patient->tumour_fluid();
   const FluidState& fluid = r.patient->fluid();
   EXPECT_NEAR(tumour.plasma_in, fluid.plasma_inflow, 1e-9 * fluid.plasma_inflow);
@@ -366,8 +335,8 @@ TEST_F(PatientTest, SwitchOxygen) {
 }
 
 TEST_F(PatientTest, LessUseOfOxygenMeansLessHypoxia) {
-  const Treated thrifty = run(nodule, {{"oxygen.use.tumour", "1e-4 1/s"}});
-  const Treated greedy = run(nodule, {{"oxygen.use.tumour", "1.5e-3 1/s"}});
+  const Treated thrifty = run(small_nodule, {{"oxygen.use.tumour", "1e-4 1/s"}});
+  const Treated greedy = run(small_nodule, {{"oxygen.use.tumour", "1.5e-3 1/s"}});
   EXPECT_GT(greedy["hypoxic_fraction"], 0.05);
   EXPECT_LT(thrifty["hypoxic_fraction"], greedy["hypoxic_fraction"]);
   EXPECT_GT(thrifty["oxygen_pressure_median_mmHg"], greedy["oxygen_pressure_median_mmHg"]);
@@ -401,8 +370,8 @@ TEST_F(PatientTest, SwitchQuiescence) {
 }
 
 TEST_F(PatientTest, SwitchPhaseSeparation) {
-  const Treated off = run(nodule, {{"mechanisms.phase_separation", "off"}});
-  const Treated on = run(nodule);
+  const Treated off = run(small_nodule, {{"mechanisms.phase_separation", "off"}});
+  const Treated on = run(small_nodule);
   EXPECT_GT(on.haematocrit_spread(), 0.01);
   EXPECT_LT(off.haematocrit_spread(), 0.2 * on.haematocrit_spread());
 }

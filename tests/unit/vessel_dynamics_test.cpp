@@ -8,47 +8,25 @@
 #include "base/error.hpp"
 #include "patient/parameters.hpp"
 #include "patient/patient.hpp"
+#include "support/small_patient.hpp"
 
 namespace sanctuary {
 namespace {
 
 constexpr double mmhg = 133.322387415;
 
-/// A nodule of 500 um in a box of 12^3 cells, sparse in vessels.
-constexpr const char* nodule = R"(
-[patient]
-kind = nodule
-duration = 0.5 h
-[grid]
-cells = 12
-spacing = 50 um
-[tumour]
-radius = 250 um
-[network]
-source = lattice
-[network.lattice]
-seed = 3
-segments = 250
-inlets = 6
-outlets = 6
-core_density = 0.5
-core_radius = 170 um
-[output]
-times = 0 h
-)";
+/// A nodule of 500 um, sparse in vessels.
+std::vector<Override> sparse(const std::vector<Override>& changes) {
+  std::vector<Override> all{{"grid.spacing", "50 um"},           {"tumour.radius", "250 um"},
+                            {"network.lattice.segments", "250"}, {"network.lattice.inlets", "6"},
+                            {"network.lattice.outlets", "6"},    {"network.lattice.core_radius", "170 um"}};
+  all.insert(all.end(), changes.begin(), changes.end());
+  return all;
+}
 
-constexpr const char* doxorubicin = R"(
-[drug.doxorubicin]
-ic50 = 0.005 uM
-dose_per_area = 60 mg/m^2
-infusion_duration = 5 min
-start_times = 0 h
-diffusivity = 117 um^2/s
-)";
-
-std::unique_ptr<Patient> patient(const std::vector<Override>& changes, const std::string& text = nodule) {
-  auto made = std::make_unique<Patient>(MPI_COMM_SELF,
-                                        patient_settings(Deck::from_text(text, ".", changes, program_catalogue())));
+std::unique_ptr<Patient> patient(const std::vector<Override>& changes, const std::string& text = small_nodule) {
+  auto made = std::make_unique<Patient>(
+      MPI_COMM_SELF, patient_settings(Deck::from_text(text, ".", sparse(changes), program_catalogue())));
   made->establish_baseline();
   made->check_balance();
   return made;
@@ -254,7 +232,7 @@ TEST(VesselDynamics, EightSnapshotsAreEnough) {
 }
 
 TEST(VesselDynamics, TheDrugSeesTheMeanFlowAndItsLedgersClose) {
-  const std::string text = std::string(nodule) + doxorubicin;
+  const std::string text = std::string(small_nodule) + small_dose;
   const auto treated = [&](const std::vector<Override>& changes) {
     auto p = patient(changes, text);
     while (!p->finished()) p->advance();
