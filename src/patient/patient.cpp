@@ -222,6 +222,7 @@ void Patient::set_up_tissue() {
   fluid_wall_.conductance.resize(cut_.own_pieces);
   fluid_wall_.oncotic.resize(cut_.own_pieces);
   fluid_wall_.protein_oncotic.resize(cut_.own_pieces);
+  fluid_wall_.filtration_velocity = settings_.wall.filtration_velocity;
   double tumour_sum = 0, host_sum = 0;
   for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
     const bool in_tumour = tumour_at(cut_.piece_cell[p]);

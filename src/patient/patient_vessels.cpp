@@ -5,6 +5,7 @@
 #include "base/comm.hpp"
 #include "outcomes/exposure.hpp"
 #include "patient/patient.hpp"
+#include "solvers/anderson.hpp"
 #include "solvers/network/haemodynamics.hpp"
 
 namespace sanctuary {
@@ -50,10 +51,17 @@ void Patient::settle_compression(FluidSolver& solver) {
   constexpr double settled_at = 2e-8;  // of the logarithm of a conductance
   bool settled = false;
   SettleReport report;
+  AndersonMixing mixing(comm_, 5, 1.0);
+  std::vector<double> change(pieces);
   for (int round = 0; round < most && !settled; ++round) {
     {
       const ReadAccess pressure(fluid_.pressure.get());
-      for (std::size_t p = 0; p < pieces; ++p) fluid[p] = pressure[embedded_->piece_cell()[p]];
+      for (std::size_t p = 0; p < pieces; ++p) change[p] = pressure[embedded_->piece_cell()[p]] - fluid[p];
+    }
+    if (round > 0) {
+      mixing.advance(fluid, change);
+    } else {
+      fluid = change;
     }
     report = compressed_->settle(fluid, solid, fluid_.blood);
     if (!compressed_->any_flow()) {

@@ -3,13 +3,88 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <span>
 
 #include "base/comm.hpp"
+#include "solvers/anderson.hpp"
 
 namespace sanctuary {
 namespace {
 
 std::size_t at(long i) { return static_cast<std::size_t>(i); }
+
+/// The walls of the own pieces with their filtration linearised: leak = conductance (pressure difference - oncotic). It
+/// grows in from a small part over the first rounds: all at once it could leave no blood to concentrate.
+class FilteringWalls {
+ public:
+  FilteringWalls(const FluidWall& given, std::span<const double> radius, MPI_Comm comm)
+      : given_(&given), radius_(radius), comm_(comm), now_(given), mixing_(comm, 8, 0.5) {
+    if (given.protein_oncotic.empty()) return;
+    part_ = 0.05;
+    for (double& w : now_.conductance) w *= part_;
+    level_.assign(now_.conductance.size(), 0.0);
+    change_.assign(level_.size(), 0.0);
+  }
+  [[nodiscard]] const FluidWall& now() const { return now_; }
+
+  /// Takes the next step from the leaks [m^3/s] and the blood they leave; returns the largest change of a leak over
+  /// their sum. Collective.
+  double advance(const std::vector<double>& leak, const BloodFlow& blood) {
+    if (given_->protein_oncotic.empty()) return 0;
+    constexpr int tangents = 10;          // rounds at full filtration after which the slopes stay
+    constexpr double damping = 0.7;       // of changes until then: blood that thins upstream answers a round later
+    constexpr double least_slope = 1e-6;  // of the wall's conductance: tells the pressure difference at any round
+    const bool whole = part_ >= 1;
+    part_ = std::min(1.0, 1.6 * part_);
+    double total = 0, moved = 0;
+    for (std::size_t p = 0; p < level_.size(); ++p) {
+      total += std::abs(leak[p]);
+      if (given_->conductance[p] <= 0) continue;
+      const double difference = leak[p] / now_.conductance[p] + now_.oncotic[p];
+      const double all = part_ * given_->conductance[p], open = all * perfused(p, blood);
+      Filtration next;
+      if (open > 0)
+        next = concentrating_filtration(open, difference, given_->oncotic[p], given_->protein_oncotic[p],
+                                        blood.plasma[p], blood.protein[p]);
+      change_[p] = next.flow - leak[p];
+      moved = std::max(moved, std::abs(change_[p]));
+      if (rounds_ < tangents) now_.conductance[p] = std::max(next.slope, least_slope * all);
+      level_[p] = leak[p] - now_.conductance[p] * difference;
+    }
+    if (rounds_ < tangents) {
+      for (std::size_t p = 0; p < level_.size(); ++p) level_[p] += damping * change_[p];
+    } else {
+      mixing_.advance(level_, change_);
+    }
+    for (std::size_t p = 0; p < level_.size(); ++p) {
+      if (given_->conductance[p] > 0) now_.oncotic[p] = -level_[p] / now_.conductance[p];
+    }
+    rounds_ += whole ? 1 : 0;
+    total = sum_over(comm_, total);
+    moved = max_over(comm_, moved);
+    return !whole ? 1.0 : total > 0 ? moved / total : 0.0;
+  }
+
+ private:
+  /// Blood that stands would leave its proteins and red cells behind until they held back the rest: it filters nothing.
+  [[nodiscard]] double perfused(std::size_t p, const BloodFlow& blood) const {
+    const double lumen = std::numbers::pi * radius_[p] * radius_[p];
+    if (blood.plasma[p] <= 0 || lumen <= 0) return 0;
+    if (given_->filtration_velocity <= 0) return 1;
+    const double x = std::clamp(2 * std::abs(blood.flow[p]) / (lumen * given_->filtration_velocity) - 1, 0.0, 1.0);
+    return x * x * (3 - 2 * x);
+  }
+
+  const FluidWall* given_;
+  std::span<const double> radius_;
+  MPI_Comm comm_;
+  FluidWall now_;
+  double part_ = 1;                     // of the filtration
+  int rounds_ = 0;                      // at full filtration
+  std::vector<double> level_, change_;  // leak where lumen and wall have one pressure; changes sought [m^3/s]
+  AndersonMixing mixing_;
+};
 
 }  // namespace
 
@@ -153,156 +228,110 @@ void FluidSolver::assemble(const FluidTissue& tissue, const FluidWall& wall, con
   petsc(VecAssemblyEnd(rhs_network_.get()));
 }
 
-void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, FluidState& state) {
-  FluidWall wall = given;  // in the rounds below: the filtration of each piece, linearised
-  const MPI_Comm comm = grid_->comm();
-  const std::size_t cells = grid_->local_cells();
-  const double volume = grid_->cell_volume();
-  if (!state.pressure) state.pressure = grid_->vector();
+double FluidSolver::scale_of(const FluidTissue& tissue, const FluidWall& wall) const {
   double scale = 1;
-  for (const double p : tissue.walls.value) scale = std::max(scale, std::abs(p));
-  for (const double p : tissue.effective_pressure) scale = std::max(scale, std::abs(p));
+  const auto take = [&](double pressure) { scale = std::max(scale, std::abs(pressure)); };
+  for (const double p : tissue.walls.value) take(p);
+  for (const double p : tissue.effective_pressure) take(p);
   if (network_) {
     const CutNetwork& cut = network_->network();
     for (std::size_t n = 0; n < cut.nodes(); ++n) {
-      if (cut.boundary[n] == BoundaryKind::pressure) scale = std::max(scale, std::abs(cut.boundary_value[n]));
+      if (cut.boundary[n] == BoundaryKind::pressure) take(cut.boundary_value[n]);
     }
-    for (const double p : wall.oncotic) scale = std::max(scale, std::abs(p));
+    for (const double p : wall.oncotic) take(p);
+  }
+  return max_over(grid_->comm(), scale);
+}
+
+void FluidSolver::solve_pressure(const FluidTissue& tissue, const FluidWall& wall, double scale,
+                                 const std::vector<char>& draining, Vec nodes, FluidState& state) {
+  NetworkBlocks blocks;
+  std::vector<double> conductance;
+  if (network_) {
+    conductance = flow_->conductance(state.blood.viscous_haematocrit);
+    blocks = {n_.get(), exchange_->to_cells(), exchange_->from_cells(),
+              network_->plain() ? nullptr : exchange_->cells(), nullptr};
+  }
+  assemble(tissue, wall, conductance, draining);
+  if (solver_.iterative()) inverse_->set_conductance(conductance, wall.conductance, flow_->fixed());
+  solver_.set(op_, blocks);
+  const SolveReport report =
+      solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes);
+  state.linear_iterations += report.iterations;
+  if (!report.converged) throw NumericsError("interstitial pressure: the linear solve failed (" + report.reason + ")");
+  state.residual = solver_.scaled_residual(rhs_cells_.get(), rhs_network_.get(), scale, state.pressure.get(), nodes);
+  if (!network_) return;
+  BloodFlow& blood = state.blood;
+  blood.pressure = network_->node_values(nodes);
+  blood.leak = exchange_->flow(state.pressure.get(), nodes);
+  for (std::size_t i = 0; i < network_->pieces(); ++i) blood.leak[i] += constant_leak_[i];
+  blood.leak.resize(network_->network().pieces());
+  network_->network().piece_halo.update(std::span<double>(blood.leak));
+  flow_->flows_at(conductance, blood);
+  flow_->sweep(blood);
+  flow_->balance(blood);
+}
+
+bool FluidSolver::drain(const FluidTissue& tissue, double scale, Vec pressure, std::vector<char>& draining) const {
+  double changed = 0;
+  const ReadAccess p(pressure);
+  for (std::size_t c = 0; c < draining.size(); ++c) {
+    const char now = tissue.lymph_conductance[c] > 0 && p[c] > tissue.lymph_pressure;
+    // A cell within rounding of the threshold drains nothing either way and must not keep the loop alive.
+    if (now != draining[c] && std::abs(p[c] - tissue.lymph_pressure) > 1e-12 * scale) changed = 1;
+    draining[c] = now;
+  }
+  return max_over(grid_->comm(), changed) > 0;
+}
+
+bool FluidSolver::settle_haematocrit(BloodFlow& blood) const {
+  constexpr double settled_at = 4e-9;
+  BloodFlow refined = blood;
+  flow_->solve(refined);
+  blood.iterations += refined.iterations;
+  if (!refined.converged) {
+    blood.oscillating = true;
+    blood.converged = false;
+    blood.change = refined.change;
+    return true;
+  }
+  blood.change = flow_->weighted_change(refined, blood.viscous_haematocrit);
+  if (blood.change <= std::max(settled_at, 3 * refined.change)) return true;
+  blood.viscous_haematocrit = refined.viscous_haematocrit;
+  return false;
+}
+
+void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& wall, FluidState& state) {
+  constexpr int most = 200;
+  constexpr double settled_at = 1e-10, close = 1e-4;
+  if (!state.pressure) state.pressure = grid_->vector();
+  VecHandle nodes;
+  if (network_) {
+    nodes = solver_.network_vector();
+    state.blood.leak.assign(network_->network().pieces(), 0.0);
     flow_->solve(state.blood);
   }
-  scale = max_over(comm, scale);
-
-  VecHandle nodes;
-  if (network_) nodes = solver_.network_vector();
-  std::vector<char> draining(cells, 0);
+  const double scale = scale_of(tissue, wall);
+  double drains = 0;
+  for (const double l : tissue.lymph_conductance) drains = std::max(drains, l);
+  const bool lymph = max_over(grid_->comm(), drains) > 0;
+  std::vector<char> draining(grid_->local_cells(), 0);
+  FilteringWalls walls(wall, network_ ? std::span<const double>(flow_->radius()) : std::span<const double>{},
+                       grid_->comm());
   state.outer_iterations = state.linear_iterations = 0;
   bool settled = false;
-  bool frozen = network_ && !state.blood.converged;  // no steady haematocrit: the resistances stay as they are
-  constexpr int most = 200;
-  constexpr double settled_at = 1e-10, haematocrit_settled_at = 4e-9;
-  double mixing = 0.7;  // of the new filtration: blood that thins upstream answers a round later
-  double least_drift = std::numeric_limits<double>::infinity();
-  int without_progress = 0;
-  // Filtration grows in from a small part over the first rounds: all at once it could leave no blood to concentrate.
-  const bool grows = network_ && !given.protein_oncotic.empty();
-  double part = grows ? 0.05 : 1.0;
-  for (double& w : wall.conductance) w *= part;
-  constexpr char most_turns = 4;
-  constexpr int patience = 40;
-  constexpr double least_slope = 1e-6;  // of the wall's: keeps the pressure defined where nothing flows
-  double last_total = std::numeric_limits<double>::infinity();
-  std::vector<char> carried(wall.conductance.size(), 0), turns(carried);
   while (!settled && state.outer_iterations < most) {
     ++state.outer_iterations;
-    const std::vector<double> conductance =
-        network_ ? flow_->conductance(state.blood.viscous_haematocrit) : std::vector<double>{};
-    assemble(tissue, wall, conductance, draining);
-    if (solver_.iterative()) inverse_->set_conductance(conductance, wall.conductance, flow_->fixed());
-    NetworkBlocks blocks;
+    solve_pressure(tissue, walls.now(), scale, draining, nodes.get(), state);
+    settled = !drain(tissue, scale, state.pressure.get(), draining);
     if (network_) {
-      blocks = {n_.get(), exchange_->to_cells(), exchange_->from_cells(),
-                network_->plain() ? nullptr : exchange_->cells(), nullptr};
+      const double drift = walls.advance(state.blood.leak, state.blood);
+      settled = settled && drift <= settled_at;
+      // Filtration first: it must not pack the red cells while they settle. Then the haematocrit settles at these leaks
+      // on the network alone, which is cheap; the next round takes both along. Where it does not, the resistances stay.
+      if (state.blood.converged) settled = drift <= close && settle_haematocrit(state.blood) && settled;
     }
-    solver_.set(op_, blocks);
-    const SolveReport report =
-        solver_.solve(rhs_cells_.get(), rhs_network_.get(), scale, tolerance, state.pressure.get(), nodes.get());
-    state.linear_iterations += report.iterations;
-    if (!report.converged)
-      throw NumericsError("interstitial pressure: the linear solve failed (" + report.reason + ")");
-    state.residual =
-        solver_.scaled_residual(rhs_cells_.get(), rhs_network_.get(), scale, state.pressure.get(), nodes.get());
-
-    double changed = 0;
-    {
-      const ReadAccess p(state.pressure.get());
-      for (std::size_t c = 0; c < cells; ++c) {
-        const char now = tissue.lymph_conductance[c] > 0 && p[c] > tissue.lymph_pressure;
-        // A cell within rounding of the threshold drains nothing either way and must not keep the loop alive.
-        if (now != draining[c] && std::abs(p[c] - tissue.lymph_pressure) > 1e-12 * scale) changed = 1;
-        draining[c] = now;
-      }
-    }
-    changed = max_over(comm, changed);
-    double drift = 0, filtration_drift = 0, reachable = haematocrit_settled_at;
-    if (network_) {
-      BloodFlow& blood = state.blood;
-      std::vector<double> leak(network_->network().pieces(), 0.0);
-      const std::vector<double> pressure = network_->node_values(nodes.get());
-      const std::size_t own = network_->pieces();
-      const std::vector<double> linear = exchange_->flow(state.pressure.get(), nodes.get());
-      for (std::size_t i = 0; i < own; ++i) leak[i] = linear[i] + constant_leak_[i];
-      network_->network().piece_halo.update(std::span<double>(leak));
-      blood.leak = leak;
-      blood.pressure = pressure;
-      flow_->flows_at(conductance, blood);
-      flow_->sweep(blood);
-      flow_->balance(blood);
-      if (!given.protein_oncotic.empty()) {
-        double total = 0, moved = 0;
-        const bool whole = part >= 1;
-        part = std::min(1.0, 1.6 * part);
-        for (std::size_t p = 0; p < own; ++p) {
-          total += std::abs(leak[p]);
-          if (given.conductance[p] <= 0) continue;
-          const char carries = blood.plasma[p] > 1e-9 * std::abs(blood.flow[p]);
-          // Not while filtration grows in: a state that settles anyway must not hang on the way to it.
-          if (state.outer_iterations >= patience && carries != carried[p] && turns[p] < most_turns) ++turns[p];
-          carried[p] = carries;
-          // Blood that now passes, now does not, all but stands: what it filtered would leave its proteins behind until
-          // they held the rest.
-          if (!carries || turns[p] >= most_turns) {
-            wall.conductance[p] = part * given.conductance[p];
-            wall.oncotic[p] = given.oncotic[p];
-            continue;
-          }
-          const double difference = leak[p] / wall.conductance[p] + wall.oncotic[p];  // lumen less wall
-          const Filtration now = concentrating_filtration(part * given.conductance[p], difference, given.oncotic[p],
-                                                          given.protein_oncotic[p], blood.plasma[p], blood.protein[p]);
-          moved = std::max(moved, std::abs(now.flow - leak[p]));
-          // What still moves after many rounds is blood that all but stands, pushed to and fro by what leaks.
-          if (state.outer_iterations >= patience && state.outer_iterations % 10 == 0 &&
-              std::abs(now.flow - leak[p]) > settled_at * last_total)
-            turns[p] = most_turns;
-          const double target = leak[p] + mixing * (now.flow - leak[p]);
-          wall.conductance[p] = std::max(now.slope, least_slope * part * given.conductance[p]);
-          wall.oncotic[p] = difference - target / wall.conductance[p];
-        }
-        total = last_total = sum_over(comm, total);
-        moved = max_over(comm, moved);
-        filtration_drift = !whole ? 1.0 : total > 0 ? moved / total : 0.0;
-        if (whole && filtration_drift < 0.9 * least_drift) {
-          least_drift = filtration_drift;
-          without_progress = 0;
-        } else if (whole && ++without_progress >= 4) {
-          mixing = std::max(0.1, 0.7 * mixing);
-          without_progress = 0;
-        }
-      }
-      if (!frozen && filtration_drift > 1e-4) {
-        drift = 1;  // filtration first: it must not pack the red cells while they settle
-      } else if (!frozen) {
-        // The haematocrit settles at these leaks on the network alone, which is cheap; the next round takes both along.
-        BloodFlow refined = blood;
-        flow_->solve(refined);
-        blood.iterations += refined.iterations;
-        if (refined.converged) {
-          drift = flow_->weighted_change(refined, blood.viscous_haematocrit);
-          blood.change = drift;
-          reachable = std::max(haematocrit_settled_at, 3 * refined.change);
-          if (drift > reachable) blood.viscous_haematocrit = refined.viscous_haematocrit;
-        } else {
-          frozen = blood.oscillating = true;
-          blood.converged = false;
-          blood.change = refined.change;
-        }
-      }
-    }
-    settled = changed == 0 && filtration_drift <= settled_at && drift <= reachable;
-    if (state.outer_iterations == 1 &&
-        (network_ || *std::max_element(tissue.lymph_conductance.begin(), tissue.lymph_conductance.end()) > 0)) {
-      settled = false;
-    }
-    settled = min_over(comm, settled ? 1 : 0) > 0;
+    if (state.outer_iterations == 1 && (network_ || lymph)) settled = false;
   }
   if (!settled) {
     throw NumericsError(
@@ -310,7 +339,13 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& given, Fluid
         " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) +
         "); filtration that rivals the blood flow does this: a denser network or vessel_wall.anchor = off helps");
   }
+  account(tissue, draining, state);
+}
 
+void FluidSolver::account(const FluidTissue& tissue, const std::vector<char>& draining, FluidState& state) const {
+  const MPI_Comm comm = grid_->comm();
+  const std::size_t cells = grid_->local_cells();
+  const double volume = grid_->cell_volume();
   state.discharge = FaceField(*grid_);
   op_.flux(state.pressure.get(), state.discharge);
   state.lymph.assign(cells, 0.0);

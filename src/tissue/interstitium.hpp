@@ -25,6 +25,8 @@ struct FluidWall {
   /// sigma_T pi_v of the blood that enters [Pa]: grows as filtration concentrates the plasma's proteins. Empty:
   /// constant.
   std::vector<double> protein_oncotic = {};
+  /// Mean velocity of blood from which a piece with proteins filters in full, down to nothing at half of it [m/s].
+  double filtration_velocity = 0;
 };
 
 /// Oncotic pressure of plasma over that at a relative protein concentration of 1: cubic of Landis & Pappenheimer 1963
@@ -59,8 +61,8 @@ struct FluidState {
 /// Filtration and interstitial pressure (M04 to M06): Poiseuille flow in the vessels, Starling exchange through their
 /// walls and Darcy flow in the tissue, solved as one symmetric system; what leaks is lost by the blood, and the
 /// haematocrit follows. Lymph drains where the pressure exceeds its own. Filtration
-/// concentrates the proteins of the plasma, whose oncotic pressure in turn ends it before the plasma is spent.
-/// Collective.
+/// concentrates the proteins of the plasma, whose oncotic pressure in turn ends it before the plasma is spent; blood
+/// that stands filters nothing. Collective.
 class FluidSolver {
  public:
   /// `network` and `flow` may both be null: tissue alone, with homogenised vessels.
@@ -74,6 +76,18 @@ class FluidSolver {
   double tolerance = 1e-13;
 
  private:
+  /// Largest of the given pressures [Pa].
+  [[nodiscard]] double scale_of(const FluidTissue& tissue, const FluidWall& wall) const;
+  /// Pressures at the filtration `wall` (linear) and the haematocrits of `state`, and the blood flow at these
+  /// pressures.
+  void solve_pressure(const FluidTissue& tissue, const FluidWall& wall, double scale, const std::vector<char>& draining,
+                      Vec nodes, FluidState& state);
+  /// Which cells drain lymph at this pressure; true where that is news.
+  bool drain(const FluidTissue& tissue, double scale, Vec pressure, std::vector<char>& draining) const;
+  /// One step of the haematocrit at the leaks given; true once it stays (or finds no steady state).
+  bool settle_haematocrit(BloodFlow& blood) const;
+  /// Sums of the fluid.
+  void account(const FluidTissue& tissue, const std::vector<char>& draining, FluidState& state) const;
   void assemble(const FluidTissue& tissue, const FluidWall& wall, const std::vector<double>& conductance,
                 const std::vector<char>& draining);
 

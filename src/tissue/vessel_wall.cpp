@@ -168,6 +168,7 @@ VesselWallSettings vessel_wall_settings(const Deck& deck) {
                    .lymph_conductance = deck.number(vessel_wall::lymph_host),
                    .lymph_pressure = lymph_pressure};
   settings.vascular_pressure = deck.number(vessel_wall::vascular_pressure);
+  settings.filtration_velocity = deck.number(vessel_wall::filtration_velocity);
   return settings;
 }
 
@@ -182,6 +183,7 @@ const Catalogue& vessel_wall_parameters() {
                               &vessel_wall::oncotic_tumour,
                               &vessel_wall::oncotic_host,
                               &vessel_wall::vascular_pressure,
+                              &vessel_wall::filtration_velocity,
                               &vessel_wall::lymph_tumour,
                               &vessel_wall::lymph_host,
                               &vessel_wall::lymph_pressure,

@@ -97,7 +97,8 @@ struct FiltrationSettings {
 struct VesselWallSettings {
   WallSettings wall{};
   FiltrationSettings tumour{}, host{};
-  double vascular_pressure = 0;  ///< [Pa] of the blood where no network gives it (homogenised host, exact cases)
+  double vascular_pressure = 0;    ///< [Pa] of the blood where no network gives it (homogenised host, exact cases)
+  double filtration_velocity = 0;  ///< [m/s]
 };
 [[nodiscard]] VesselWallSettings vessel_wall_settings(const Deck& deck);
 
@@ -163,6 +164,17 @@ inline constexpr Parameter vascular_pressure{.key = "vessel_wall.vascular_pressu
                                              .range = {0, 150},
                                              .meaning = "Blood pressure of exchange vessels where no network gives it",
                                              .source = "Baxter & Jain 1989, Microvasc Res 37:77"};
+inline constexpr Parameter filtration_velocity{
+    .key = "vessel_wall.filtration_velocity",
+    .unit = "um/s",
+    .value = 10,
+    .range = {0, 1000},
+    .meaning =
+        "Mean velocity of blood from which a vessel filters in full, down to nothing at half of it; slower ones "
+        "and dead ends exchange by diffusion alone",
+    .source =
+        "assumed: that of perfused vessels (outcomes.perfusion_velocity); blood that stands would leave its "
+        "proteins behind until they hold back the rest"};
 inline constexpr Parameter lymph_tumour{.key = "vessel_wall.lymph_conductance.tumour",
                                         .unit = "1/(mmHg s)",
                                         .value = 0,

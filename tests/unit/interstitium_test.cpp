@@ -83,6 +83,14 @@ class Piece : public ::testing::Test {
     settings.inlets = settings.outlets = 3;
     settings.seed = 5;
     graph_ = generate_network(settings);
+    {  // a blind end of two vessels
+      const auto& root = graph_.position[static_cast<std::size_t>(graph_.segment[0][1])];
+      const long first = static_cast<long>(graph_.position.size());
+      graph_.add_node({0.6 * root[0] + 60 * um, 0.6 * root[1] + 60 * um, 0.6 * root[2] + 60 * um}, 9001);
+      graph_.add_node({150 * um, 150 * um, 150 * um}, 9002);
+      graph_.add_segment(graph_.segment[0][1], first, 5 * um, 9001);
+      graph_.add_segment(first, first + 1, 5 * um, 9002);
+    }
     grid_ = std::make_unique<Grid>(MPI_COMM_SELF, spec_);
     cut_ = cut_at_faces(*grid_, graph_);
     embedded_ = std::make_unique<EmbeddedNetwork>(*grid_, cut_);
@@ -159,6 +167,33 @@ TEST_F(Piece, ConcentratedProteinsLowerThePressure) {
   EXPECT_LT(concentrated.filtration_out, constant.filtration_out);
   EXPECT_NEAR(concentrated.filtration, 0, 1e-9 * constant.plasma_inflow);
   EXPECT_LT(concentrated.blood.blood_imbalance, 1e-9);
+}
+
+TEST_F(Piece, BloodThatStandsFiltersNothing) {
+  tissue_.walls = Walls::all(WallKind::fixed, 0);
+  wall_.protein_oncotic.assign(cut_.pieces(), 0.82 * 20 * mmhg);
+  for (double& w : wall_.conductance) w *= 30;  // as the anchor makes it in a sparse nodule
+  const auto check = [&](const FluidState& state, double velocity) {
+    EXPECT_TRUE(state.blood.converged);
+    int blind = 0, slow = 0;
+    for (std::size_t p = 0; p < embedded_->pieces(); ++p) {
+      const double radius = flow_->radius()[p];
+      const double v = std::abs(state.blood.flow[p]) / (std::numbers::pi * radius * radius);
+      EXPECT_LE(state.blood.haematocrit[p], 1) << p;
+      blind += graph_.segment_id[static_cast<std::size_t>(cut_.piece_segment[p])] > 9000;
+      if (graph_.segment_id[static_cast<std::size_t>(cut_.piece_segment[p])] > 9000 || v < 0.5 * velocity) {
+        ++slow;
+        EXPECT_NEAR(state.blood.leak[p], 0, 1e-9 * state.filtration_out) << p;
+      }
+    }
+    EXPECT_GT(blind, 5);
+    return slow - blind;
+  };
+  const FluidState all = solve();
+  EXPECT_EQ(check(all, 0), 0);
+  wall_.filtration_velocity = 200 * um;
+  const FluidState some = solve();
+  EXPECT_GT(check(some, 200 * um), 10);
 }
 
 TEST_F(Piece, BloodAndFluidBalance) {
