@@ -186,6 +186,18 @@ std::vector<std::string> catalogue_faults(const Catalogue& catalogue) {
     if (parameter->kind == Kind::path && !parameter->text.empty() && parameter->text.front() != '/') {
       fault("relative path as default, which depends on the deck's folder");
     }
+    if (const Presets* presets = parameter->presets) {
+      if (!find_parameter(catalogue, presets->chooser->key) || presets->chooser->kind != Kind::choice) {
+        fault(fmt::format("presets by {}; expected a choice of the catalogue", presets->chooser->key));
+      }
+      for (const std::string& choice : split(presets->chooser->choices, '|')) {
+        const Presets::Default by = presets->of(*parameter, choice);
+        if (by.text.empty()) continue;
+        if (const Judged judged = judge(*parameter, by.text, "/"); !judged.problem.empty())
+          fault(fmt::format("preset {}: {}; expected {}", choice, judged.problem, judged.expected));
+        if (by.source.empty()) fault(fmt::format("preset {}: no source", choice));
+      }
+    }
     if (parameter->required) continue;
     if (const Judged judged = judge(*parameter, default_text(*parameter), "/"); !judged.problem.empty()) {
       fault(fmt::format("default: {}; expected {}", judged.problem, judged.expected));

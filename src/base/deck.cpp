@@ -256,6 +256,7 @@ class Deck::Reader {
     read_file(texts_.main, {}, 0);
     for (const Override& override : overrides) apply(override);
     fill_defaults();
+    fill_presets();
     if (faults_.empty()) return;
     std::string message = faults_.size() == 1 ? "" : fmt::format("{} faults in the deck:\n", faults_.size());
     for (const std::string& fault : faults_) message += fault + (&fault == &faults_.back() ? "" : "\n");
@@ -333,7 +334,7 @@ class Deck::Reader {
     }
     if (!name.empty()) declare(key, origin);
     Value value;
-    if (repeats_default && !parameter->required && text == default_text(*parameter)) {
+    if (repeats_default && !parameter->required && !parameter->presets && text == default_text(*parameter)) {
       value = default_of(*parameter, name);
     } else {
       value.base = folder_of(origin);
@@ -348,7 +349,8 @@ class Deck::Reader {
       value.origin = origin;
       value.is_default = false;
     }
-    deck_.values_.emplace(key, std::move(value));
+    if (deck_.values_.emplace(key, std::move(value)).second && repeats_default && parameter->presets)
+      repeated_.insert(key);
   }
 
   void apply(const Override& override) {
@@ -379,6 +381,7 @@ class Deck::Reader {
       return fault(origin, override.key, "both '#' and '\"' in the value", "at most one of them", "");
     }
     deck_.values_.erase(override.key);
+    repeated_.erase(override.key);
     give(override.key, text, origin, false);
   }
 
@@ -432,6 +435,35 @@ class Deck::Reader {
     }
   }
 
+  /// Puts the defaults of presets in place of the plain ones, once all that was chosen is known.
+  void fill_presets() {
+    for (auto& [key, value] : deck_.values_) {
+      const Presets* presets = value.parameter->presets;
+      if (!presets || (!value.is_default && !repeated_.contains(key))) continue;
+      const auto chooser = deck_.values_.find(full_key(*presets->chooser, value.name));
+      if (chooser == deck_.values_.end()) continue;  // refused: told already
+      const std::string& choice = chooser->second.items.front();
+      Presets::Default by = presets->of(*value.parameter, choice);
+      const bool plain = by.text.empty();
+      if (plain) by.text = default_text(*value.parameter);
+      if (value.is_default ? plain : value.text != by.text) continue;
+      Judged judged = judge(*value.parameter, by.text, value.base);
+      if (!judged.problem.empty())
+        throw std::logic_error(fmt::format("preset {}: {} = {}: {}", choice, key, by.text, judged.problem));
+      Value by_choice;
+      by_choice.parameter = value.parameter;
+      by_choice.name = value.name;
+      by_choice.text = std::move(by.text);
+      by_choice.si = std::move(judged.si);
+      by_choice.declared = std::move(judged.declared);
+      by_choice.items = std::move(judged.items);
+      by_choice.base = folder_of({});
+      if (!plain) by_choice.preset = choice;
+      by_choice.preset_source = std::move(by.source);
+      value = std::move(by_choice);
+    }
+  }
+
   // A key that was given wrongly is not missing as well.
   [[nodiscard]] bool was_refused(const std::string& key) const {
     return std::any_of(faults_.begin(), faults_.end(),
@@ -443,8 +475,8 @@ class Deck::Reader {
   Deck& deck_;
   std::set<std::string_view> families_;
   std::map<std::pair<std::string, std::string>, Origin> declared_;  // (family, name)
-  std::set<std::string> overridden_;
-  std::vector<std::string> open_;  // files being read, outermost first
+  std::set<std::string> overridden_, repeated_;                     // the latter: keys marked as defaults of a preset
+  std::vector<std::string> open_;                                   // files being read, outermost first
   std::vector<std::string> faults_;
 };
 
@@ -535,6 +567,8 @@ std::vector<std::string> Deck::names(std::string_view family) const {
 std::string Deck::where(const Parameter& parameter, std::string_view name) const {
   const std::string key = full_key(parameter, name);
   const auto found = values_.find(key);
+  if (found != values_.end() && !found->second.preset.empty())
+    return fmt::format("{}: {} (preset {})", file_, key, found->second.preset);
   if (found == values_.end() || found->second.is_default) return fmt::format("{}: {} (default)", file_, key);
   return fmt::format("{}: {}", place(found->second.origin), key);
 }
@@ -551,6 +585,8 @@ std::vector<Deck::Entry> Deck::entries() const {
       entry.source = parameter->source;
       entry.meaning = parameter->meaning;
       entry.is_default = value.is_default;
+      entry.preset = value.preset;
+      if (!value.preset_source.empty()) entry.source = fmt::format("preset {}: {}", value.preset, value.preset_source);
       entry.origin = value.origin;
       switch (parameter->kind) {
         case Kind::number:

@@ -68,9 +68,9 @@ class Deck {
   [[nodiscard]] std::string where(const Parameter& parameter, std::string_view name = {}) const;
 
   /// Every parameter in force: key (with the name filled in), value as text in the declared unit, unit, whether it is
-  /// the default, source, origin. In catalogue order.
+  /// the default, by which preset, source, origin. In catalogue order.
   struct Entry {
-    std::string key, value, unit, source, meaning;
+    std::string key, value, unit, source, meaning, preset;
     bool is_default = true;
     Origin origin;
   };
@@ -93,6 +93,7 @@ class Deck {
     std::vector<std::string> items;
     Origin origin;
     std::filesystem::path base;
+    std::string preset, preset_source;  // a default by the choice of another key
     bool is_default = true;
   };
   class Reader;

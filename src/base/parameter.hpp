@@ -1,5 +1,6 @@
 #pragma once
 #include <limits>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,19 @@ struct Range {
 /// What kind of value a parameter holds.
 enum class Kind { number, integer, flag, choice, text, path, numbers, texts };
 
+struct Parameter;
+
+/// Defaults that hang on the choice of another key, such as the name of a tumour type. `of` gives the default as it
+/// would stand in a deck, and its source; an empty text: the parameter's own. With a `*` in both keys, they are of one
+/// section.
+struct Presets {
+  struct Default {
+    std::string text, source;
+  };
+  const Parameter* chooser;
+  Default (*of)(const Parameter& parameter, std::string_view choice);
+};
+
 /// One parameter, declared once beside the physics it belongs to. A key may hold one `*`, which stands for the name of
 /// a named section: `drug.*.clearance` is the key `clearance` of `[drug.doxorubicin]`.
 struct Parameter {
@@ -25,8 +39,9 @@ struct Parameter {
   std::string_view text = {};     ///< default of choice, text, path and lists, as it would stand in a deck
   std::string_view choices = {};  ///< choice: allowed values, separated by '|'
   std::string_view meaning = {};
-  std::string_view source = {};  ///< paper, first author, year; or "assumed: reason"; or "choice" for settings
-  bool required = false;         ///< no default: the deck must give it (where its section is used)
+  std::string_view source = {};      ///< paper, first author, year; or "assumed: reason"; or "choice" for settings
+  bool required = false;             ///< no default: the deck must give it (where its section is used)
+  const Presets* presets = nullptr;  ///< where they give a default, `value` and `text` do not hold
 };
 
 /// All parameters of the program in the order in which they are listed. Pointers are to static declarations.

@@ -1,6 +1,10 @@
+#include <fmt/format.h>
+
 #include <array>
 
+#include "base/catalogue.hpp"
 #include "base/error.hpp"
+#include "base/units.hpp"
 #include "tissue/oxygen_formulas.hpp"
 #include "tissue/vasculature.hpp"
 
@@ -15,6 +19,8 @@ inline constexpr Parameter preset{
     .choices = "healthy|pdac|hcc|ccrcc|nsclc|crc|tnbc|hnscc|xenograft",
     .meaning = "Tissue or tumour type whose values hold where no other is given; a patient must state it",
     .source = "choice"};
+Presets::Default preset_default(const Parameter& parameter, std::string_view preset);
+inline constexpr Presets by_preset{&preset, &preset_default};
 inline constexpr Parameter seed{.key = "network.generate.seed",
                                 .kind = Kind::integer,
                                 .value = 1,
@@ -29,14 +35,16 @@ inline constexpr Parameter length_density{
     .meaning =
         "Vessel length per volume to be met, 0 to follow from segment_density; of the tumour, or of the host with "
         "preset healthy",
-    .source = "Baxter & Jain 1989, Microvasc Res 37:77: 70/cm of surface in normal tissue, at a radius of 3 um"};
+    .source = "Baxter & Jain 1989, Microvasc Res 37:77: 70/cm of surface in normal tissue, at a radius of 3 um",
+    .presets = &by_preset};
 inline constexpr Parameter segment_density{
     .key = "network.generate.segment_density",
     .unit = "1/mm^3",
     .value = 0,
     .range = {0, 1000000.0},
     .meaning = "Segments per volume to be met in place of length_density where above 0",
-    .source = "choice"};
+    .source = "choice",
+    .presets = &by_preset};
 inline constexpr Parameter radius{
     .key = "network.generate.radius",
     .unit = "um",
@@ -44,7 +52,8 @@ inline constexpr Parameter radius{
     .range = {1, 100},
     .meaning = "Median radius of all segments to be met",
     .source =
-        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um"};
+        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um",
+    .presets = &by_preset};
 inline constexpr Parameter surface_per_volume{
     .key = "network.generate.surface_per_volume",
     .unit = "1/cm",
@@ -62,25 +71,29 @@ inline constexpr Parameter radius_spread{.key = "network.generate.radius_spread"
                                          .value = 0.15,
                                          .range = {0, 1.5},
                                          .meaning = "Standard deviation of the logarithm of the capillary radius",
-                                         .source = "assumed: 95 percent of the radii within 26 percent of the median"};
+                                         .source = "assumed: 95 percent of the radii within 26 percent of the median",
+                                         .presets = &by_preset};
 inline constexpr Parameter tortuosity{.key = "network.generate.tortuosity",
                                       .value = 1.1,
                                       .range = {1, 3},
                                       .meaning = "Curved over straight length to be met",
-                                      .source = "assumed: normal capillaries are nearly straight"};
+                                      .source = "assumed: normal capillaries are nearly straight",
+                                      .presets = &by_preset};
 inline constexpr Parameter perfused_fraction{
     .key = "network.generate.perfused_fraction",
     .value = 1,
     .range = {0.21, 1},
     .meaning = "Share of the length that can carry flow to be met in the tumour",
-    .source = "assumed: healthy vessels are all perfused"};
+    .source = "assumed: healthy vessels are all perfused",
+    .presets = &by_preset};
 inline constexpr Parameter host_length_density{
     .key = "network.generate.host_length_density",
     .unit = "mm/mm^3",
     .value = 370,
     .range = {1, 5000},
     .meaning = "Vessel length per volume of the host around a tumour",
-    .source = "Baxter & Jain 1989, Microvasc Res 37:77: 70/cm of surface in normal tissue, at a radius of 3 um"};
+    .source = "Baxter & Jain 1989, Microvasc Res 37:77: 70/cm of surface in normal tissue, at a radius of 3 um",
+    .presets = &by_preset};
 inline constexpr Parameter host_radius{
     .key = "network.generate.host_radius",
     .unit = "um",
@@ -88,159 +101,179 @@ inline constexpr Parameter host_radius{
     .range = {1, 100},
     .meaning = "Median radius of all segments of the host around a tumour",
     .source =
-        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um"};
+        "assumed: upper end of cortex capillaries, which Koch 2023 (Fluids Barriers CNS 20:20) takes as below 3 um",
+    .presets = &by_preset};
 inline constexpr Parameter murray_exponent{
     .key = "network.generate.murray_exponent",
     .value = 3,
     .range = {1, 6},
     .meaning = "Exponent g of Murray's law r0^g = r1^g + r2^g",
-    .source = "Nakamura & Awa 2014, Physiol Rep 2:e00236: 3.0 for radii of 4 to 100 um, 2.7 above"};
+    .source = "Nakamura & Awa 2014, Physiol Rep 2:e00236: 3.0 for radii of 4 to 100 um, 2.7 above",
+    .presets = &by_preset};
 inline constexpr Parameter murray_scatter{
     .key = "network.generate.murray_scatter",
     .value = 0.1,
     .range = {0, 1},
     .meaning = "Standard deviation of the logarithm of a tree's radius about Murray's law",
-    .source = "assumed: about the scatter between branchings of one order"};
+    .source = "assumed: about the scatter between branchings of one order",
+    .presets = &by_preset};
 inline constexpr Parameter demand_spread{
     .key = "network.generate.demand_spread",
     .value = 0.3,
     .range = {0, 2},
     .meaning = "Standard deviation of the logarithm of the flow that a terminal asks for; makes branchings unequal",
-    .source = "assumed: unequal branchings, most daughters within a factor of two"};
+    .source = "assumed: unequal branchings, most daughters within a factor of two",
+    .presets = &by_preset};
 inline constexpr Parameter terminal_arteriole_radius{.key = "network.generate.terminal_arteriole_radius",
                                                      .unit = "um",
                                                      .value = 5,
                                                      .range = {1, 100},
                                                      .meaning = "Radius of a terminal arteriole at unit demand",
-                                                     .source = "assumed: above the capillaries it feeds"};
+                                                     .source = "assumed: above the capillaries it feeds",
+                                                     .presets = &by_preset};
 inline constexpr Parameter terminal_venule_radius{
     .key = "network.generate.terminal_venule_radius",
     .unit = "um",
     .value = 7,
     .range = {1, 100},
     .meaning = "Radius of a terminal venule at unit demand",
-    .source = "assumed: venules are wider than the arterioles they answer to"};
+    .source = "assumed: venules are wider than the arterioles they answer to",
+    .presets = &by_preset};
 inline constexpr Parameter arterial_faces{.key = "network.generate.arterial_faces",
                                           .kind = Kind::texts,
                                           .text = "-x",
                                           .meaning = "Faces of the box through which arteries enter, or all",
-                                          .source = "choice"};
+                                          .source = "choice",
+                                          .presets = &by_preset};
 inline constexpr Parameter venous_faces{.key = "network.generate.venous_faces",
                                         .kind = Kind::texts,
                                         .text = "+x",
                                         .meaning = "Faces of the box through which veins leave, or all",
-                                        .source = "choice"};
+                                        .source = "choice",
+                                        .presets = &by_preset};
 inline constexpr Parameter feeds{.key = "network.generate.feeds",
                                  .kind = Kind::integer,
                                  .value = 4,
                                  .range = {1, 4096},
                                  .meaning = "Arteries that enter, and veins that leave; rounded down to a power of two",
-                                 .source = "assumed: a few vessels feed a millimetre"};
+                                 .source = "assumed: a few vessels feed a millimetre",
+                                 .presets = &by_preset};
 inline constexpr Parameter junctions_per_unit{
     .key = "network.generate.junctions_per_unit",
     .value = 80,
     .range = {8, 400},
     .meaning = "Junctions of the capillary bed fed by one terminal arteriole",
-    .source = "assumed: units 0.25 to 0.45 mm across, as between terminal arterioles"};
-inline constexpr Parameter inlet_pressure{
-    .key = "network.generate.inlet_pressure",
-    .unit = "mmHg",
-    .value = 45,
-    .range = {0, 150},
-    .meaning = "Blood pressure at the arterial roots; 39 mmHg with a tumour's preset",
-    .source =
-        "assumed: about that of arterioles 20 to 50 um across; tumours: Wiig "
-        "1982, Scand J Clin Lab Invest 42:165"};
-inline constexpr Parameter outlet_pressure{
-    .key = "network.generate.outlet_pressure",
-    .unit = "mmHg",
-    .value = 12,
-    .range = {0, 150},
-    .meaning = "Blood pressure at the venous roots; 13 mmHg with a tumour's preset",
-    .source =
-        "assumed: about that of small veins; tumours: Wiig 1982, Scand J Clin "
-        "Lab Invest 42:165"};
+    .source = "assumed: units 0.25 to 0.45 mm across, as between terminal arterioles",
+    .presets = &by_preset};
+inline constexpr Parameter inlet_pressure{.key = "network.generate.inlet_pressure",
+                                          .unit = "mmHg",
+                                          .value = 45,
+                                          .range = {0, 150},
+                                          .meaning = "Blood pressure at the arterial roots",
+                                          .source = "assumed: about that of arterioles 20 to 50 um across",
+                                          .presets = &by_preset};
+inline constexpr Parameter outlet_pressure{.key = "network.generate.outlet_pressure",
+                                           .unit = "mmHg",
+                                           .value = 12,
+                                           .range = {0, 150},
+                                           .meaning = "Blood pressure at the venous roots",
+                                           .source = "assumed: about that of small veins",
+                                           .presets = &by_preset};
 inline constexpr Parameter rim_width{
     .key = "network.generate.rim_width",
     .unit = "mm",
     .value = 0.3,
     .range = {0.001, 100},
     .meaning = "Depth over which the vessel density of a tumour falls from rim to core by a factor e",
-    .source = "assumed: a few inter-vessel distances"};
+    .source = "assumed: a few inter-vessel distances",
+    .presets = &by_preset};
 inline constexpr Parameter core_density{.key = "network.generate.core_density",
                                         .value = 0.3,
                                         .range = {0.02, 1},
                                         .meaning = "Length density of a tumour's core over that of its rim",
-                                        .source = "assumed: cores are poor in vessels; 1 for none"};
+                                        .source = "assumed: cores are poor in vessels; 1 for none",
+                                        .presets = &by_preset};
 inline constexpr Parameter patchiness{
     .key = "network.generate.patchiness",
     .value = 0,
     .range = {0, 1.5},
     .meaning = "Standard deviation of the logarithm of the length density from patch to patch of a tumour",
-    .source = "assumed: none in healthy tissue, whose capillaries fill space (Gazit 1995, Phys Rev Lett 75:2428)"};
+    .source = "assumed: none in healthy tissue, whose capillaries fill space (Gazit 1995, Phys Rev Lett 75:2428)",
+    .presets = &by_preset};
 inline constexpr Parameter patch_length{.key = "network.generate.patch_length",
                                         .unit = "mm",
                                         .value = 0.25,
                                         .range = {0.01, 10},
                                         .meaning = "Length over which patches change",
-                                        .source = "assumed: a few inter-vessel distances"};
+                                        .source = "assumed: a few inter-vessel distances",
+                                        .presets = &by_preset};
 inline constexpr Parameter transition{.key = "network.generate.transition",
                                       .unit = "um",
                                       .value = 50,
                                       .range = {0, 10000.0},
                                       .meaning = "Length over which host vessels turn into tumour vessels",
-                                      .source = "assumed: about one inter-vessel distance"};
+                                      .source = "assumed: about one inter-vessel distance",
+                                      .presets = &by_preset};
 inline constexpr Parameter radius_correlation{
     .key = "network.generate.radius_correlation",
     .value = 0.5,
     .range = {0, 1},
     .meaning = "Share of the variance of ln(radius) that near tumour vessels have in common",
-    .source = "assumed: dilated and narrow stretches span several segments"};
+    .source = "assumed: dilated and narrow stretches span several segments",
+    .presets = &by_preset};
 inline constexpr Parameter correlation_length{.key = "network.generate.correlation_length",
                                               .unit = "um",
                                               .value = 100,
                                               .range = {5, 10000.0},
                                               .meaning = "Length of that correlation",
-                                              .source = "assumed: about one segment"};
+                                              .source = "assumed: about one segment",
+                                              .presets = &by_preset};
 inline constexpr Parameter hierarchy_loss{
     .key = "network.generate.hierarchy_loss",
     .value = 0,
     .range = {0, 1},
     .meaning = "How far tree radii in the tumour have lost their order: 0 Murray's law, 1 as in the bed",
-    .source = "assumed: none in healthy tissue"};
+    .source = "assumed: none in healthy tissue",
+    .presets = &by_preset};
 inline constexpr Parameter shunt_share{
     .key = "network.generate.shunt_share",
     .value = 0,
     .range = {0, 1},
     .meaning = "Share of the tumour's units with a direct shunt from arteriole to venule",
-    .source = "assumed: none in healthy tissue"};
+    .source = "assumed: none in healthy tissue",
+    .presets = &by_preset};
 inline constexpr Parameter shunt_radius{.key = "network.generate.shunt_radius",
                                         .unit = "um",
                                         .value = 8,
                                         .range = {1, 100},
                                         .meaning = "Radius of a shunt",
-                                        .source = "assumed: as a small arteriole"};
+                                        .source = "assumed: as a small arteriole",
+                                        .presets = &by_preset};
 inline constexpr Parameter sprout_share{.key = "network.generate.sprout_share",
                                         .value = 0,
                                         .range = {0, 1},
                                         .meaning = "Blind sprouts per junction of the tumour's bed",
-                                        .source = "assumed: none in healthy tissue"};
+                                        .source = "assumed: none in healthy tissue",
+                                        .presets = &by_preset};
 inline constexpr Parameter loop_share{.key = "network.generate.loop_share",
                                       .value = 0,
                                       .range = {0, 1},
                                       .meaning = "Extra loops per junction of the tumour's bed",
-                                      .source = "assumed: none in healthy tissue"};
+                                      .source = "assumed: none in healthy tissue",
+                                      .presets = &by_preset};
 inline constexpr Parameter maturity{
     .key = "network.generate.maturity",
     .value = 0,
     .range = {0, 1},
     .meaning = "Maturity of vessel walls in the tumour: 0 immature and leaky, 1 as in the host",
-    .source = "assumed: tumour vessels are immature"};
+    .source = "assumed: tumour vessels are immature",
+    .presets = &by_preset};
 inline constexpr Parameter host_maturity{.key = "network.generate.host_maturity",
                                          .value = 1,
                                          .range = {0, 1},
                                          .meaning = "Maturity of vessel walls in the host",
-                                         .source = "assumed: host vessels are mature"};
+                                         .source = "assumed: host vessels are mature",
+                                         .presets = &by_preset};
 inline constexpr Parameter unperfused{.key = "network.generate.unperfused",
                                       .kind = Kind::choice,
                                       .text = "keep",
@@ -253,7 +286,8 @@ inline constexpr Parameter smallest_radius{
     .value = 1.3,
     .range = {0.1, 50},
     .meaning = "Floor of capillary radii",
-    .source = "Schmid 2017, PLoS Comput Biol 13:e1005392: 1.27 to 3.51 um in a network of mouse cortex"};
+    .source = "Schmid 2017, PLoS Comput Biol 13:e1005392: 1.27 to 3.51 um in a network of mouse cortex",
+    .presets = &by_preset};
 inline constexpr Parameter tolerance{.key = "network.generate.tolerance",
                                      .value = 0.05,
                                      .range = {0.001, 0.5},
@@ -399,57 +433,93 @@ VasculatureSettings vasculature_preset(const std::string& name) {
   return set;
 }
 
+namespace {
+
+VesselTargets& targets_of(VasculatureSettings& set) { return set.preset == "healthy" ? set.host : set.tumour; }
+
+/// Calls `use(parameter, value)` for each number that a preset sets; SI.
+template <class Use>
+void each_number(VasculatureSettings& set, Use&& use) {
+  VesselTargets& targets = targets_of(set);
+  use(key::length_density, targets.length_density);
+  use(key::segment_density, targets.segment_density);
+  use(key::radius, targets.radius);
+  use(key::radius_spread, targets.radius_spread);
+  use(key::tortuosity, targets.tortuosity);
+  use(key::perfused_fraction, targets.perfused_fraction);
+  use(key::host_length_density, set.host.length_density);
+  use(key::host_radius, set.host.radius);
+  use(key::murray_exponent, set.murray_exponent);
+  use(key::murray_scatter, set.murray_scatter);
+  use(key::demand_spread, set.demand_spread);
+  use(key::terminal_arteriole_radius, set.terminal_arteriole);
+  use(key::terminal_venule_radius, set.terminal_venule);
+  use(key::junctions_per_unit, set.points_per_unit);
+  use(key::inlet_pressure, set.inlet_pressure);
+  use(key::outlet_pressure, set.outlet_pressure);
+  use(key::rim_width, set.rim_width);
+  use(key::core_density, set.core_density);
+  use(key::patchiness, set.patchiness);
+  use(key::patch_length, set.patch_length);
+  use(key::transition, set.transition);
+  use(key::radius_correlation, set.radius_correlation);
+  use(key::correlation_length, set.correlation_length);
+  use(key::hierarchy_loss, set.hierarchy_loss);
+  use(key::shunt_share, set.shunt_share);
+  use(key::shunt_radius, set.shunt_radius);
+  use(key::sprout_share, set.sprout_share);
+  use(key::loop_share, set.loop_share);
+  use(key::maturity, set.tumour_maturity);
+  use(key::host_maturity, set.host_maturity);
+  use(key::smallest_radius, set.smallest_radius);
+}
+
+}  // namespace
+
+Presets::Default key::preset_default(const Parameter& parameter, std::string_view preset) {
+  VasculatureSettings set = vasculature_preset(std::string(preset));
+  std::string text;
+  each_number(set, [&](const Parameter& of, double value) {
+    if (of.key != parameter.key) return;
+    // Twelve digits: the conversion to SI and back must not show.
+    text = fmt::format("{:.12g}", value / units::to_si(1, of.unit));
+    if (of.unit != "1") text += fmt::format(" {}", of.unit);
+  });
+  const auto listed = [](const std::vector<int>& faces) {
+    if (faces.size() == 6) return std::string("all");
+    std::string names;
+    for (const int face : faces) {
+      if (!names.empty()) names += ", ";
+      names += fmt::format("{}{}", face % 2 == 0 ? '-' : '+', "xyz"[face / 2]);
+    }
+    return names;
+  };
+  if (parameter.key == key::arterial_faces.key) text = listed(set.arterial_faces);
+  if (parameter.key == key::venous_faces.key) text = listed(set.venous_faces);
+  if (parameter.key == key::feeds.key) text = fmt::format("{}", set.feeds);
+  if (text == default_text(parameter)) return {};
+  return {std::move(text), set.source};
+}
+
 VasculatureSettings vasculature_settings(const Deck& deck, const Box& box) {
   VasculatureSettings set = vasculature_preset(deck.text(key::preset));
   set.box = box;
   set.seed = static_cast<std::uint64_t>(deck.integer(key::seed));
-  const auto take = [&](const Parameter& parameter, double& value) {
+  VesselTargets& targets = targets_of(set);
+  each_number(set, [&](const Parameter& parameter, double& value) {
     if (deck.given(parameter)) value = deck.number(parameter);
-  };
-  VesselTargets& targets = set.preset == "healthy" ? set.host : set.tumour;
-  if (deck.given(key::length_density) && !deck.given(key::segment_density)) targets.segment_density = 0;
-  take(key::length_density, targets.length_density);
-  take(key::segment_density, targets.segment_density);
-  take(key::radius, targets.radius);
+  });
   const auto widths = [&](const Parameter& parameter, double& target, RadiusTarget what) {
-    if (!deck.given(parameter) || deck.number(parameter) == 0) return;
+    if (deck.number(parameter) == 0) return;
     target = deck.number(parameter);
     targets.radii_meet = what;
   };
   widths(key::surface_per_volume, targets.surface_per_volume, RadiusTarget::surface);
   widths(key::volume_fraction, targets.volume_fraction, RadiusTarget::volume);
-  take(key::radius_spread, targets.radius_spread);
-  take(key::tortuosity, targets.tortuosity);
-  take(key::perfused_fraction, targets.perfused_fraction);
-  take(key::host_length_density, set.host.length_density);
-  take(key::host_radius, set.host.radius);
-  take(key::murray_exponent, set.murray_exponent);
-  take(key::murray_scatter, set.murray_scatter);
-  take(key::demand_spread, set.demand_spread);
-  take(key::terminal_arteriole_radius, set.terminal_arteriole);
-  take(key::terminal_venule_radius, set.terminal_venule);
-  if (deck.given(key::arterial_faces)) set.arterial_faces = faces(deck, key::arterial_faces);
-  if (deck.given(key::venous_faces)) set.venous_faces = faces(deck, key::venous_faces);
-  if (deck.given(key::feeds)) set.feeds = deck.integer(key::feeds);
-  take(key::junctions_per_unit, set.points_per_unit);
-  take(key::inlet_pressure, set.inlet_pressure);
-  take(key::outlet_pressure, set.outlet_pressure);
-  take(key::rim_width, set.rim_width);
-  take(key::core_density, set.core_density);
-  take(key::patchiness, set.patchiness);
-  take(key::patch_length, set.patch_length);
-  take(key::transition, set.transition);
-  take(key::radius_correlation, set.radius_correlation);
-  take(key::correlation_length, set.correlation_length);
-  take(key::hierarchy_loss, set.hierarchy_loss);
-  take(key::shunt_share, set.shunt_share);
-  take(key::shunt_radius, set.shunt_radius);
-  take(key::sprout_share, set.sprout_share);
-  take(key::loop_share, set.loop_share);
-  take(key::maturity, set.tumour_maturity);
-  take(key::host_maturity, set.host_maturity);
+  set.arterial_faces = faces(deck, key::arterial_faces);
+  set.venous_faces = faces(deck, key::venous_faces);
+  set.feeds = deck.integer(key::feeds);
   set.keep_unperfused = deck.text(key::unperfused) == "keep";
-  take(key::smallest_radius, set.smallest_radius);
   set.tolerance = deck.number(key::tolerance);
   set.miss_is_error = deck.text(key::miss) == "error";
   const auto need = [&](bool good, const Parameter& parameter, const char* what) {
@@ -457,6 +527,8 @@ VasculatureSettings vasculature_settings(const Deck& deck, const Box& box) {
   };
   need(set.inlet_pressure > set.outlet_pressure, key::inlet_pressure,
        "must be above outlet_pressure: nothing would flow");
+  need(!deck.given(key::length_density) || deck.given(key::segment_density) || targets.segment_density == 0,
+       key::length_density, "gives way to the segment_density of this preset; give segment_density = 0 1/mm^3 as well");
   need(targets.length_density > 0 || targets.segment_density > 0, key::length_density,
        "is 0 without a segment_density: there would be no vessels");
   need(!(deck.number(key::volume_fraction) > 0 && deck.number(key::surface_per_volume) > 0), key::volume_fraction,

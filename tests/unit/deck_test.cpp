@@ -32,10 +32,18 @@ constexpr Parameter molar_mass{.key = "drug.*.molar_mass", .unit = "Da", .range 
 constexpr Parameter end{.key = "time.end", .unit = "h", .range = {0, 1e5}, .required = true};
 constexpr Parameter override_value{.key = "drug.*.diffusivity", .unit = "um^2/s", .value = -1, .range = {0, 1e4}};
 
+Presets::Default speed_of(const Parameter&, std::string_view kind) {
+  return kind == "plain" ? Presets::Default{} : Presets::Default{kind == "fast" ? "2.5 mm/s" : "40 um/s", "tried out"};
+}
+constexpr Parameter pump{.key = "pump.*.kind", .kind = Kind::choice, .text = "slow", .choices = "slow|fast|plain"};
+constexpr Presets by_pump{&pump, &speed_of};
+constexpr Parameter speed{
+    .key = "pump.*.speed", .unit = "um/s", .value = 7, .range = {0, 1e4}, .source = "own", .presets = &by_pump};
+
 const Catalogue& catalogue() {
-  static const Catalogue list{&cells,       &spacing,    &origin,     &conductivity,  &rate,    &law,
-                              &haematocrit, &convection, &title,      &network_file,  &outputs, &seed,
-                              &clearance,   &emax,       &molar_mass, &override_value};
+  static const Catalogue list{&cells,       &spacing,    &origin,     &conductivity,   &rate,    &law,
+                              &haematocrit, &convection, &title,      &network_file,   &outputs, &seed,
+                              &clearance,   &emax,       &molar_mass, &override_value, &pump,    &speed};
   return list;
 }
 
@@ -294,6 +302,42 @@ TEST(Deck, AResolvedDeckReadsBackTheSame) {
   EXPECT_EQ(first.resolved(), second.resolved());
   EXPECT_FALSE(second.given(override_value, "zeta"));  // what was not given is not given by the record of it
   EXPECT_EQ(second.number(override_value, "zeta"), -1e-12);
+}
+
+TEST(Deck, AChoiceSetsTheDefaultsOfOthers) {
+  const std::string text =
+      "[pump.a]\nkind = fast\n[pump.b]\nspeed = 1 um/s\n[pump.c]\nkind = plain\n[pump.d]\nkind = fast\nspeed = 9 "
+      "um/s\n";
+  const Deck first = deck_of(text, {{"pump.d.kind", "slow"}});
+  const Deck again = deck_of(first.resolved());
+  for (const Deck* deck : {&first, &again}) {
+    EXPECT_DOUBLE_EQ(deck->number(speed, "a"), 2.5e-3);
+    EXPECT_DOUBLE_EQ(deck->number(speed, "b"), 1e-6);
+    EXPECT_DOUBLE_EQ(deck->number(speed, "c"), 7e-6);
+    EXPECT_DOUBLE_EQ(deck->number(speed, "d"), 9e-6);
+    EXPECT_FALSE(deck->given(speed, "a"));
+    EXPECT_TRUE(deck->given(speed, "b"));
+    EXPECT_FALSE(deck->given(speed, "c"));
+    EXPECT_TRUE(says(deck->where(speed, "a"), {"(preset fast)"}));
+    for (const Deck::Entry& entry : deck->entries()) {
+      if (entry.key == "pump.a.speed") {
+        EXPECT_EQ(entry.value, "2500");
+        EXPECT_EQ(entry.preset, "fast");
+        EXPECT_EQ(entry.source, "preset fast: tried out");
+        EXPECT_TRUE(entry.is_default);
+      }
+      if (entry.key == "pump.c.speed" || entry.key == "pump.b.speed") {
+        EXPECT_EQ(entry.preset, "");
+        EXPECT_EQ(entry.source, "own");
+      }
+    }
+  }
+  EXPECT_EQ(first.resolved(), again.resolved());
+  // An edited default counts, also where it is edited to what would hold without the choice.
+  EXPECT_TRUE(deck_of("[pump.a]\nkind = fast\nspeed = 7 um/s  # default\n").given(speed, "a"));
+  EXPECT_FALSE(deck_of("[pump.a]\nkind = plain\nspeed = 7 um/s  # default\n").given(speed, "a"));
+  // An edited choice leaves the values that stand.
+  EXPECT_DOUBLE_EQ(deck_of("[pump.a]\nkind = slow\nspeed = 2.5 mm/s  # default\n").number(speed, "a"), 2.5e-3);
 }
 
 TEST(Deck, AnEditedDefaultOfAResolvedDeckCounts) {

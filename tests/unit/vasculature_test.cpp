@@ -507,11 +507,40 @@ TEST(VasculatureDeck, ReadsPresetAndWhatBeatsIt) {
   EXPECT_EQ(crc.seed, 5U);
   EXPECT_FALSE(crc.keep_unperfused);
   EXPECT_EQ(crc.region.shape, TumourRegion::Shape::whole);
-  EXPECT_DOUBLE_EQ(read("preset = xenograft\nlength_density = 100 mm/mm^3\n").tumour.segment_density, 0);
+  EXPECT_THROW((void)read("preset = xenograft\nlength_density = 100 mm/mm^3\n"), InputError);  // it has segments
+  EXPECT_DOUBLE_EQ(
+      read("preset = xenograft\nlength_density = 100 mm/mm^3\nsegment_density = 0 1/mm^3\n").tumour.length_density,
+      1e8);
   EXPECT_THROW((void)read("arterial_faces = -w\n"), InputError);
   EXPECT_THROW((void)read("inlet_pressure = 5 mmHg\n"), InputError);
   EXPECT_THROW((void)read("perfused_fraction = 0.5\n"), InputError);
   EXPECT_THROW((void)read("preset = pdac\nradius = 1.1 um\nsmallest_radius = 2 um\n"), InputError);
+}
+
+TEST(VasculatureDeck, ShowsWhatThePresetSets) {
+  const Box box{{0, 0, 0}, {1 * mm, 1 * mm, 1 * mm}};
+  for (const std::string& preset : vasculature_presets()) {
+    const Deck deck =
+        Deck::from_text("[network.generate]\npreset = " + preset + "\n", ".", {}, vasculature_parameters());
+    VasculatureSettings set = vasculature_settings(deck, box);
+    const VesselTargets& targets = preset == "healthy" ? set.host : set.tumour;
+    std::map<std::string, double> shown;
+    for (const Parameter* p : vasculature_parameters()) {
+      if (p->kind == Kind::number) shown[std::string(p->key.substr(p->key.rfind('.') + 1))] = deck.number(*p);
+    }
+    EXPECT_NEAR(shown.at("length_density"), targets.length_density, 1e-10 * targets.length_density) << preset;
+    EXPECT_NEAR(shown.at("segment_density"), targets.segment_density, 1e-10 * targets.segment_density) << preset;
+    EXPECT_NEAR(shown.at("radius"), targets.radius, 1e-10 * targets.radius) << preset;
+    EXPECT_NEAR(shown.at("inlet_pressure"), set.inlet_pressure, 1e-10 * set.inlet_pressure) << preset;
+    EXPECT_DOUBLE_EQ(shown.at("sprout_share"), set.sprout_share) << preset;
+    // The record of a run grows the same network.
+    const VasculatureSettings again =
+        vasculature_settings(Deck::from_text(deck.resolved(), ".", {}, vasculature_parameters()), box);
+    EXPECT_EQ(again.tumour.radius, set.tumour.radius);
+    EXPECT_EQ(again.inlet_pressure, set.inlet_pressure);
+    EXPECT_EQ(again.arterial_faces, set.arterial_faces);
+    EXPECT_EQ(again.feeds, set.feeds);
+  }
 }
 
 TEST(VasculatureDeck, DeclaresTheDefaultsOfTheHealthyPreset) {

@@ -18,6 +18,7 @@ namespace {
 constexpr double bytes_per_cell = 1500;
 
 std::string origin_text(const Deck::Entry& entry) {
+  if (!entry.preset.empty()) return "preset " + entry.preset;
   if (entry.is_default) return "default";
   return entry.origin.line > 0 ? fmt::format("{}:{}", entry.origin.file, entry.origin.line) : entry.origin.file;
 }
