@@ -123,7 +123,8 @@ CoupledSolver::CoupledSolver(const Grid& grid, PetscInt network_unknowns, const 
   const std::string chosen = text;
   if (chosen != "auto" && chosen != "direct" && chosen != "iterative")
     throw InputError("-" + prefix + "network_solver " + chosen + ": expected auto, direct or iterative");
-  iterative_ = has_network_ && (chosen == "iterative" || (chosen == "auto" && unknowns > direct_limit));
+  const double limit = symmetric ? symmetric_direct_limit : direct_limit;
+  iterative_ = has_network_ && (chosen == "iterative" || (chosen == "auto" && unknowns > limit));
   work_cells_ = grid.vector();
   if (!iterative_) {
     cells_ = std::make_unique<EllipticSolver>(grid, prefix);

@@ -32,8 +32,9 @@ struct NetworkBlocks {
 /// gradients on both); options `-<prefix>network_solver auto|direct|iterative`, `-<prefix>coupled_directions N` (20).
 class CoupledSolver : private CellCoupling {
  public:
-  /// Unknowns of the network over all ranks up to which it is factorised.
-  static constexpr double direct_limit = 2e5;
+  /// Unknowns of the network over all ranks up to which it is factorised: those of a symmetric system, and of others,
+  /// which vessels near by couple to each other: their factors fill in.
+  static constexpr double symmetric_direct_limit = 2e5, direct_limit = 1e3;
 
   /// `network_unknowns`: owned by this rank; zero on all ranks: no network. `inverse`: of N, for large networks;
   /// borrowed; null: a FlowSweep. Collective.
