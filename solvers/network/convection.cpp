@@ -72,10 +72,10 @@ NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm fo
     : embedded_(&network),
       between_(form != ExchangeForm::by_cell && !network.plain()),
       rows_(exchange_rows(network.grid().comm(), network.exchange(), form)),
-      exchange_(network.grid(), std::move(rows_.geometry), network.local_unknowns(true)) {
+      exchange_(network.grid(), rows_, network.local_unknowns(true)) {
   std::vector<PetscInt> of_row = joined_entries(network);
-  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {  // their outlets and the nodes they are fed from
-    of_row[network.nodes() + rows_.piece[i]] += 2 * static_cast<PetscInt>(exchange_.partners(i));
+  for (std::size_t i = 0; i < rows_.count(); ++i) {  // their outlets and the nodes they are fed from
+    of_row[network.nodes() + rows_.piece(i)] += 2 * static_cast<PetscInt>(exchange_.partners(i));
   }
   n_ = matrix_with_room(network, of_row);
 }
@@ -121,11 +121,11 @@ void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::s
     add(row, row, own);
     links.push_back(link);
   }
-  for (std::size_t i = 0; i < rows_.piece.size(); ++i) {
-    const PieceCoefficients& piece = pieces[rows_.piece[i]];
+  for (std::size_t i = 0; i < rows_.count(); ++i) {
+    const PieceCoefficients& piece = pieces[rows_.piece(i)];
     walls_.push_back(
-        {rows_.share[i] * piece.to_tissue, rows_.share[i] * piece.from_tissue, piece.diffusivity, piece.coupling});
-    links_.push_back(links[rows_.piece[i]]);
+        {rows_.share(i) * piece.to_tissue, rows_.share(i) * piece.from_tissue, piece.diffusivity, piece.coupling});
+    links_.push_back(links[rows_.piece(i)]);
   }
   exchange_.set(walls_, links_);
   for (Mat m : matrices) {
@@ -142,19 +142,19 @@ void NetworkMatrices::exchange(Vec cells, Vec network, Vec out) const {
 }
 
 std::vector<double> NetworkMatrices::exchange_of_pieces(Vec cells, std::span<const double> lumen, Vec gained) const {
-  std::vector<double> of_rows(rows_.piece.size());
-  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[rows_.piece[i]];
+  std::vector<double> of_rows(rows_.count());
+  for (std::size_t i = 0; i < of_rows.size(); ++i) of_rows[i] = lumen[rows_.piece(i)];
   const std::vector<double> moved = exchange_.flow(cells, of_rows);
   exchange_.add_to_cells(moved, gained);
   std::vector<double> result(embedded_->pieces(), 0.0);
-  for (std::size_t i = 0; i < moved.size(); ++i) result[rows_.piece[i]] += moved[i];
+  for (std::size_t i = 0; i < moved.size(); ++i) result[rows_.piece(i)] += moved[i];
   return result;
 }
 
 std::vector<double> NetworkMatrices::read(Vec cells) const {
   const std::vector<double> of_rows = exchange_.read(cells);
   std::vector<double> result(embedded_->pieces(), 0.0);
-  for (std::size_t i = 0; i < of_rows.size(); ++i) result[rows_.piece[i]] += rows_.share[i] * of_rows[i];
+  for (std::size_t i = 0; i < of_rows.size(); ++i) result[rows_.piece(i)] += rows_.share(i) * of_rows[i];
   return result;
 }
 

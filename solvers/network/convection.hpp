@@ -74,7 +74,7 @@ class NetworkMatrices {
   const EmbeddedNetwork* embedded_;
   MatHandle n_, alone_;
   bool between_;
-  ExchangeRows rows_;  // its geometry moves into exchange_
+  ExchangeRows rows_;
   VesselExchange exchange_;
   std::vector<WallConductance> walls_;
   std::vector<LumenLink> links_;

@@ -404,16 +404,22 @@ EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network) : 
     piece_cell_.push_back(grid.local(cell[0], cell[1], cell[2]));
   }
   const std::size_t own = network.own_pieces;
-  exchange_.cell_offset.resize(own + 1);
-  std::iota(exchange_.cell_offset.begin(), exchange_.cell_offset.end(), std::size_t{0});
-  exchange_.cell.assign(network.piece_cell.begin(), network.piece_cell.begin() + static_cast<long>(own));
-  exchange_.weight.assign(own, 1.0);
-  exchange_.curvature.assign(own, 0.0);
-  exchange_.length.assign(network.piece_length.begin(), network.piece_length.begin() + static_cast<long>(own));
-  exchange_.own.assign(own, 0.0);
-  exchange_.neighbour_offset.assign(own + 1, 0);
+  ExchangeGeometry plain;
+  plain.cell_offset.resize(own + 1);
+  std::iota(plain.cell_offset.begin(), plain.cell_offset.end(), std::size_t{0});
+  for (std::size_t p = 0; p < own; ++p) {
+    const auto& c = network.piece_cell[p];
+    plain.cell.push_back(
+        {static_cast<std::int32_t>(c[0]), static_cast<std::int32_t>(c[1]), static_cast<std::int32_t>(c[2])});
+  }
+  plain.weight.assign(own, 1.0);
+  plain.curvature.assign(own, 0.0);
+  plain.length.assign(network.piece_length.begin(), network.piece_length.begin() + static_cast<long>(own));
+  plain.own.assign(own, 0.0);
+  plain.neighbour_offset.assign(own + 1, 0);
   for (std::size_t p = 0; p < own; ++p)
-    exchange_.number.push_back(static_cast<PetscInt>(network.first_piece + static_cast<long>(p)));
+    plain.number.push_back(static_cast<PetscInt>(network.first_piece + static_cast<long>(p)));
+  exchange_ = std::make_shared<const ExchangeGeometry>(std::move(plain));
 }
 
 namespace {
@@ -485,7 +491,10 @@ std::vector<VesselPiece> pieces_near(const Grid& grid, const CutNetwork& network
 EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network, const ExchangeSettings& settings)
     : EmbeddedNetwork(grid, network) {
   const std::vector<VesselPiece> pieces = pieces_near(grid, network, settings.halo());
-  together(grid.comm(), [&] { exchange_ = exchange_geometry(grid.spec(), pieces, network.own_pieces, settings); });
+  together(grid.comm(), [&] {
+    exchange_ =
+        std::make_shared<const ExchangeGeometry>(exchange_geometry(grid.spec(), pieces, network.own_pieces, settings));
+  });
   plain_ = false;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -81,7 +82,7 @@ class EmbeddedNetwork {
   /// Number of nodes and pieces owned by this rank: the first of the network's.
   [[nodiscard]] std::size_t nodes() const { return network_->own_nodes; }
   [[nodiscard]] std::size_t pieces() const { return network_->own_pieces; }
-  [[nodiscard]] const ExchangeGeometry& exchange() const { return exchange_; }
+  [[nodiscard]] const std::shared_ptr<const ExchangeGeometry>& exchange() const { return exchange_; }
   /// True where cells stand for the wall: exchange adds nothing between cells.
   [[nodiscard]] bool plain() const { return plain_; }
   /// Cell of each owned piece (local number).
@@ -108,7 +109,7 @@ class EmbeddedNetwork {
   std::vector<std::size_t> piece_cell_;
   std::vector<PetscInt> row_with_pieces_;
   PetscInt first_piece_row_ = 0;
-  ExchangeGeometry exchange_;
+  std::shared_ptr<const ExchangeGeometry> exchange_;
   bool plain_ = true;
 };
 

@@ -503,7 +503,9 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   }
   geometry.cell_offset.assign(offset.begin(), offset.begin() + static_cast<long>(own) + 1);
   for (std::size_t s = 0; s < offset[own]; ++s) {
-    geometry.cell.push_back(share[s].cell);
+    const Cell& c = share[s].cell;
+    geometry.cell.push_back(
+        {static_cast<std::int32_t>(c[0]), static_cast<std::int32_t>(c[1]), static_cast<std::int32_t>(c[2])});
     geometry.weight.push_back(share[s].weight);
   }
   for (const VesselPiece& piece : pieces) geometry.length.push_back(piece.length);
@@ -563,45 +565,37 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
   return geometry;
 }
 
-ExchangeRows exchange_rows(MPI_Comm comm, const ExchangeGeometry& geometry, ExchangeForm form) {
+ExchangeRows exchange_rows(MPI_Comm comm, std::shared_ptr<const ExchangeGeometry> of_pieces, ExchangeForm form) {
+  if (form != ExchangeForm::by_cell) return {std::move(of_pieces), form == ExchangeForm::all_vessels, {}, {}};
+  const ExchangeGeometry& geometry = *of_pieces;
   ExchangeRows rows;
-  if (form != ExchangeForm::by_cell) {
-    rows.geometry = geometry;
-    rows.piece.resize(geometry.owned());
-    std::iota(rows.piece.begin(), rows.piece.end(), std::size_t{0});
-    rows.share.assign(geometry.owned(), 1.0);
-    if (form == ExchangeForm::own_vessel) {
-      rows.geometry.neighbour.clear();
-      rows.geometry.member.clear();
-      std::fill(rows.geometry.neighbour_offset.begin(), rows.geometry.neighbour_offset.end(), std::size_t{0});
-    }
-    return rows;
-  }
-  ExchangeGeometry& parts = rows.geometry;
+  ExchangeGeometry parts;
   parts.cell = geometry.cell;
-  rows.share = geometry.weight;
+  rows.part = geometry.weight;
   for (std::size_t p = 0; p < geometry.owned(); ++p) {
     for (std::size_t c = geometry.cell_offset[p]; c < geometry.cell_offset[p + 1]; ++c) {
-      rows.piece.push_back(p);
+      rows.part_of.push_back(p);
       parts.length.push_back(geometry.weight[c] * geometry.length[p]);
       parts.own.push_back(geometry.own[p]);
       parts.curvature.push_back(geometry.curvature[p]);
     }
   }
-  const std::size_t count = rows.piece.size();
+  const std::size_t count = rows.part_of.size();
   parts.weight.assign(count, 1.0);
   parts.cell_offset.resize(count + 1);
   std::iota(parts.cell_offset.begin(), parts.cell_offset.end(), std::size_t{0});
   parts.neighbour_offset.assign(count + 1, 0);
   const long first = count_before(comm, static_cast<long>(count));
   for (std::size_t i = 0; i < count; ++i) parts.number.push_back(static_cast<PetscInt>(first + static_cast<long>(i)));
+  rows.geometry = std::make_shared<const ExchangeGeometry>(std::move(parts));
   return rows;
 }
 
 /// The exchange in parts, each a sparse matrix with one row per piece.
 struct VesselExchange::Parts {
   const Grid* grid = nullptr;
-  ExchangeGeometry geometry;
+  std::shared_ptr<const ExchangeGeometry> shared;
+  bool coupled = true;
   PetscInt first = 0;
   std::vector<std::size_t> others;                // pieces of other ranks whose coefficients are needed
   VecHandle coefficient;                          // one value per piece, those of `others` as ghosts
@@ -612,10 +606,16 @@ struct VesselExchange::Parts {
 
   std::vector<std::vector<std::size_t>> partners;  // of each own piece, by number; empty where it stands alone
 
+  [[nodiscard]] const ExchangeGeometry& geometry() const { return *shared; }
   [[nodiscard]] std::vector<double> with_others(const std::vector<double>& own_values) const;
+  [[nodiscard]] std::size_t first_neighbour(std::size_t piece) const { return shared->neighbour_offset[piece]; }
+  [[nodiscard]] std::size_t last_neighbour(std::size_t piece) const {
+    return shared->neighbour_offset[coupled ? piece + 1 : piece];
+  }
   template <class Visit>
   void for_each_member(std::size_t piece, Visit&& visit) const {
-    for (std::size_t n = geometry.neighbour_offset[piece]; n < geometry.neighbour_offset[piece + 1]; ++n) {
+    const ExchangeGeometry& geometry = *shared;
+    for (std::size_t n = first_neighbour(piece); n < last_neighbour(piece); ++n) {
       const auto& neighbour = geometry.neighbour[n];
       for (std::size_t m = neighbour.first; m < neighbour.last; ++m) visit(n, geometry.member[m]);
     }
@@ -626,6 +626,8 @@ struct VesselExchange::Parts {
 };
 
 namespace {
+
+Cell place(const std::array<std::int32_t, 3>& cell) { return {cell[0], cell[1], cell[2]}; }
 
 MatHandle sparse(MPI_Comm comm, PetscInt rows, PetscInt columns, const std::vector<PetscInt>& diagonal,
                  const std::vector<PetscInt>& off) {
@@ -693,12 +695,13 @@ class LocalInverse {
 
 }  // namespace
 
-VesselExchange::VesselExchange(const Grid& grid, ExchangeGeometry geometry, PetscInt network_unknowns)
+VesselExchange::VesselExchange(const Grid& grid, const ExchangeRows& given, PetscInt network_unknowns)
     : parts_(std::make_unique<Parts>()) {
   Parts& p = *parts_;
   p.grid = &grid;
-  p.geometry = std::move(geometry);
-  const ExchangeGeometry& g = p.geometry;
+  p.shared = given.geometry;
+  p.coupled = given.coupled;
+  const ExchangeGeometry& g = p.geometry();
   const MPI_Comm comm = grid.comm();
   const auto own = static_cast<PetscInt>(g.owned());
   const auto cells = static_cast<PetscInt>(grid.local_cells());
@@ -731,13 +734,13 @@ VesselExchange::VesselExchange(const Grid& grid, ExchangeGeometry geometry, Pets
   std::vector<PetscInt> inside(g.owned(), 0), outside(g.owned(), 0);
   for (std::size_t i = 0; i < g.owned(); ++i) {
     for (std::size_t s = g.cell_offset[i]; s < g.cell_offset[i + 1]; ++s) {
-      ++(grid.owns(g.cell[s]) ? inside : outside)[i];
+      ++(grid.owns(place(g.cell[s])) ? inside : outside)[i];
     }
   }
   p.read = sparse(comm, own, cells, inside, outside);
   for (std::size_t i = 0; i < g.owned(); ++i) {
     for (std::size_t s = g.cell_offset[i]; s < g.cell_offset[i + 1]; ++s) {
-      petsc(MatSetValue(p.read.get(), g.number[i], row_of(g.cell[s]), g.weight[s], INSERT_VALUES));
+      petsc(MatSetValue(p.read.get(), g.number[i], row_of(place(g.cell[s])), g.weight[s], INSERT_VALUES));
     }
   }
   finish(p.read.get());
@@ -797,7 +800,7 @@ VesselExchange::VesselExchange(const Grid& grid, ExchangeGeometry geometry, Pets
 VesselExchange::~VesselExchange() = default;
 
 std::vector<double> VesselExchange::Parts::with_others(const std::vector<double>& own_values) const {
-  std::vector<double> all(geometry.number.size(), 0.0);
+  std::vector<double> all(shared->number.size(), 0.0);
   std::copy(own_values.begin(), own_values.end(), all.begin());
   {
     const WriteAccess access(coefficient.get());
@@ -817,7 +820,7 @@ std::vector<double> VesselExchange::Parts::with_others(const std::vector<double>
 
 void VesselExchange::set(std::span<const WallConductance> walls, std::span<const LumenLink> links) {
   Parts& p = *parts_;
-  const ExchangeGeometry& g = p.geometry;
+  const ExchangeGeometry& g = p.geometry();
   std::vector<double> own_to(g.owned()), own_from(g.owned()), own_diffusivity(g.owned()), own_coupling(g.owned());
   for (std::size_t i = 0; i < g.owned(); ++i) {
     own_to[i] = walls[i].to_tissue;
@@ -864,7 +867,7 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
     return sum;
   };
   const auto look = [&](std::size_t i) {
-    const std::size_t first = g.neighbour_offset[i], n = g.neighbour_offset[i + 1] - first + 1;
+    const std::size_t first = p.first_neighbour(i), n = p.last_neighbour(i) - first + 1;
     wall.assign(n, 0.0);
     resistance.assign(n * n, 0.0);
     wall[0] = tissue_side(i);
@@ -964,8 +967,8 @@ void VesselExchange::add_to_network(Mat network, bool alone) const {
   const Parts& p = *parts_;
   petsc(MatGetDiagonal(p.to.get(), p.piece_a.get()));
   const ReadAccess own_to(p.piece_a.get());
-  for (std::size_t i = 0; i < p.geometry.owned(); ++i) {
-    const PetscInt row = p.geometry.number[i];
+  for (std::size_t i = 0; i < p.geometry().owned(); ++i) {
+    const PetscInt row = p.geometry().number[i];
     PetscInt losses = 0, means = 0;
     const PetscInt *loss_column = nullptr, *mean_column = nullptr;
     const PetscScalar *loss = nullptr, *mean = nullptr;
@@ -989,7 +992,7 @@ Mat VesselExchange::to_cells() const { return parts_->shell_to_cells.get(); }
 Mat VesselExchange::from_cells() const { return parts_->shell_from_cells.get(); }
 Mat VesselExchange::cells() const { return parts_->shell_cells.get(); }
 const std::vector<double>& VesselExchange::cell_diagonal() const { return parts_->diagonal; }
-const ExchangeGeometry& VesselExchange::geometry() const { return parts_->geometry; }
+const ExchangeGeometry& VesselExchange::geometry() const { return parts_->geometry(); }
 std::size_t VesselExchange::partners(std::size_t piece) const { return parts_->partners[piece].size(); }
 
 namespace {
@@ -1007,7 +1010,7 @@ std::vector<double> VesselExchange::flow(Vec cells, Vec network) const {
   petsc(MatMult(p.from.get(), p.piece_a.get(), p.piece_b.get()));
   petsc(MatMult(p.to_mean.get(), network, p.piece_a.get()));
   petsc(VecAXPY(p.piece_a.get(), -1.0, p.piece_b.get()));
-  return own_values(p.piece_a.get(), p.geometry.owned());
+  return own_values(p.piece_a.get(), p.geometry().owned());
 }
 
 std::vector<double> VesselExchange::flow(Vec cells, std::span<const double> lumen) const {
@@ -1022,7 +1025,7 @@ std::vector<double> VesselExchange::flow(Vec cells, std::span<const double> lume
   petsc(VecDuplicate(p.piece_a.get(), out.out()));
   petsc(MatMult(p.to.get(), p.piece_a.get(), out.get()));
   petsc(VecAXPY(out.get(), -1.0, p.piece_b.get()));
-  return own_values(out.get(), p.geometry.owned());
+  return own_values(out.get(), p.geometry().owned());
 }
 
 void VesselExchange::add_to_cells(std::span<const double> flow, Vec out) const {
@@ -1037,7 +1040,7 @@ void VesselExchange::add_to_cells(std::span<const double> flow, Vec out) const {
 std::vector<double> VesselExchange::read(Vec cells) const {
   const Parts& p = *parts_;
   petsc(MatMult(p.read.get(), cells, p.piece_a.get()));
-  return own_values(p.piece_a.get(), p.geometry.owned());
+  return own_values(p.piece_a.get(), p.geometry().owned());
 }
 
 }  // namespace sanctuary

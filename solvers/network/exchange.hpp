@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <span>
@@ -93,9 +94,9 @@ struct ExchangeGeometry {
     std::size_t piece = 0;
     double part = 0;  ///< of the coupling; sums to 1 over a neighbour
   };
-  std::vector<std::size_t> cell_offset;   ///< cells of own piece i: cell_offset[i] .. cell_offset[i + 1] - 1
-  std::vector<std::array<long, 3>> cell;  ///< place in the box
-  std::vector<double> weight;             ///< positive; sum to 1 over a piece
+  std::vector<std::size_t> cell_offset;           ///< cells of own piece i: cell_offset[i] .. cell_offset[i + 1] - 1
+  std::vector<std::array<std::int32_t, 3>> cell;  ///< place in the box
+  std::vector<double> weight;                     ///< positive; sum to 1 over a piece
   /// Of each own piece: times use of the solute per volume, over D, is by how much its cells read too high where use
   /// bends the profile across the vessel (linear interpolation): taken off the value in the tissue, or added to that in
   /// the lumen [m^2].
@@ -125,14 +126,20 @@ enum class ExchangeForm {
   by_cell       ///< each cell of a piece apart, by its own value alone: M-matrices, X is zero
 };
 
-/// A geometry in another form, with one row per piece, or per cell of a piece (by_cell).
+/// A geometry as rows of an exchange: one per piece, or per cell of a piece (by_cell). Shares what it is made from
+/// where it can.
 struct ExchangeRows {
-  ExchangeGeometry geometry;
-  std::vector<std::size_t> piece;  ///< of each own row
-  std::vector<double> share;       ///< the row's part of it
+  std::shared_ptr<const ExchangeGeometry> geometry;
+  bool coupled = true;               ///< false: other vessels close by are passed over
+  std::vector<std::size_t> part_of;  ///< by_cell: the piece of each own row
+  std::vector<double> part;          ///< by_cell: the row's part of it
+  [[nodiscard]] std::size_t count() const { return geometry->owned(); }
+  [[nodiscard]] std::size_t piece(std::size_t row) const { return part_of.empty() ? row : part_of[row]; }
+  [[nodiscard]] double share(std::size_t row) const { return part.empty() ? 1.0 : part[row]; }
 };
 /// Collective over `comm`.
-[[nodiscard]] ExchangeRows exchange_rows(MPI_Comm comm, const ExchangeGeometry& geometry, ExchangeForm form);
+[[nodiscard]] ExchangeRows exchange_rows(MPI_Comm comm, std::shared_ptr<const ExchangeGeometry> geometry,
+                                         ExchangeForm form);
 
 /// What the lumen of a piece is made of: its mean is the sum of weight x unknown over `mean`, and what it loses is
 /// taken from the rows `loss`, shared by weight. A row below zero stands for none.
@@ -157,7 +164,11 @@ struct WallConductance {
 class VesselExchange {
  public:
   /// `network_unknowns`: owned by this rank. Collective; each rank's own pieces carry consecutive numbers.
-  VesselExchange(const Grid& grid, ExchangeGeometry geometry, PetscInt network_unknowns);
+  VesselExchange(const Grid& grid, const ExchangeRows& rows, PetscInt network_unknowns);
+  /// With all vessels close by.
+  VesselExchange(const Grid& grid, ExchangeGeometry geometry, PetscInt network_unknowns)
+      : VesselExchange(grid, ExchangeRows{std::make_shared<const ExchangeGeometry>(std::move(geometry)), true, {}, {}},
+                       network_unknowns) {}
   VesselExchange(const VesselExchange&) = delete;
   VesselExchange& operator=(const VesselExchange&) = delete;
   ~VesselExchange();

@@ -387,7 +387,7 @@ void Patient::set_up_drug() {
       PieceCoefficients& piece = pieces[p];
       piece.to_tissue = flux.vessel * surface * drug.unbound_fraction;
       piece.from_tissue = flux.tissue * surface;
-      set_tissue(coefficient[embedded_->piece_cell()[p]], embedded_->exchange().resistance(p),
+      set_tissue(coefficient[embedded_->piece_cell()[p]], embedded_->exchange()->resistance(p),
                  settings_.on.convection ? drug.retardation * blood.leak[p] : 0.0, piece);
       const double cells_flow = (1 - k) * blood.red_cells[p];
       const auto carrier = [&](double q) {

@@ -129,7 +129,7 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
   if (!network_) return;
   const PetscInt nodes = network_->local_unknowns(false);
   exchange_ = std::make_unique<VesselExchange>(
-      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel).geometry, nodes);
+      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel), nodes);
   // Room for all entries: the matrix would move all it holds for each that has none.
   std::vector<PetscInt> of_node(network_->nodes(), 1);
   for (const auto& ends : network_->network().piece_nodes) {

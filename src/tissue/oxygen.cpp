@@ -97,7 +97,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
   if (network_) {
     net_residual = solver_.network_vector();
     net_delta = solver_.network_vector();
-    const ExchangeGeometry& geometry = network_->exchange();
+    const ExchangeGeometry& geometry = *network_->exchange();
     for (std::size_t p = 0; p < owned_pieces; ++p) {
       const double radius = flow_->lumen_radius(p), length = cut->piece_length[p];
       PieceCoefficients& piece = pieces[p];
@@ -143,7 +143,7 @@ void OxygenSolver::solve(const OxygenSettings& settings, const Walls& walls, con
       bend[p] = 0;
       if (pieces[p].to_tissue <= 0 || read[p] <= 0) continue;
       const double m0 = use[network_->piece_cell()[p]];
-      const double curvature = network_->exchange().curvature[p] / settings.krogh_coefficient;
+      const double curvature = network_->exchange()->curvature[p] / settings.krogh_coefficient;
       double off = curvature * use_rate(m0, settings.half_pressure, read[p]);
       double slope = curvature * oxygen_use_slope(m0, settings.half_pressure, read[p]);
       if (off > 0.5 * read[p]) {  // where oxygen ends within a cell its profile is no parabola

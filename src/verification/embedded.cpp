@@ -127,13 +127,13 @@ std::vector<VesselPiece> pieces_of(const VesselGraph& graph, const CutNetwork& c
   return pieces;
 }
 
-FixedLumen::FixedLumen(const Grid& grid, const Walls& walls, double rate, ExchangeGeometry geometry, double use)
+FixedLumen::FixedLumen(const Grid& grid, const Walls& walls, double rate, const ExchangeRows& exchange, double use)
     : grid_(&grid),
       walls_(walls),
       rate_(rate),
       use_(use),
       op_(grid),
-      exchange_(grid, std::move(geometry), 0),
+      exchange_(grid, exchange, 0),
       solver_(grid, "embedded_"),
       cells_(grid.vector()),
       rhs_(grid.vector()),
@@ -199,10 +199,12 @@ std::vector<double> exchange_errors(const Grid& grid, const FreeSpaceVessels& ex
   const std::vector<VesselPiece> pieces = pieces_of(graph, cut);
   ExchangeSettings settings;
   settings.corrected = corrected;
-  FixedLumen tissue(
-      grid, Walls::all(WallKind::fixed), exact.rate(),
-      exchange_rows(grid.comm(), exchange_geometry(grid.spec(), pieces, pieces.size(), settings), form).geometry,
-      exact.use());
+  FixedLumen tissue(grid, Walls::all(WallKind::fixed), exact.rate(),
+                    exchange_rows(grid.comm(),
+                                  std::make_shared<const ExchangeGeometry>(
+                                      exchange_geometry(grid.spec(), pieces, pieces.size(), settings)),
+                                  form),
+                    exact.use());
   std::vector<WallConductance> wall;
   std::vector<double> lumen;
   for (const VesselPiece& piece : pieces) {
@@ -506,7 +508,10 @@ NetworkField network_field(const VesselGraph& graph, const GridSpec& coarse, lon
   ExchangeSettings settings;
   settings.corrected = corrected;
   settings.mirror.fill(1);
-  FixedLumen tissue(grid, Walls::all(WallKind::closed), rate, exchange_geometry(spec, pieces, pieces.size(), settings));
+  const auto geometry =
+      std::make_shared<const ExchangeGeometry>(exchange_geometry(spec, pieces, pieces.size(), settings));
+  FixedLumen tissue(grid, Walls::all(WallKind::closed), rate,
+                    exchange_rows(grid.comm(), geometry, ExchangeForm::all_vessels));
   std::vector<WallConductance> wall;
   std::vector<double> lumen;
   for (const VesselPiece& piece : pieces) {

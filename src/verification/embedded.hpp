@@ -55,7 +55,7 @@ class FreeSpaceVessels {
 /// use of `rate` x value + `use`.
 class FixedLumen : private CellCoupling {
  public:
-  FixedLumen(const Grid& grid, const Walls& walls, double rate, ExchangeGeometry geometry, double use = 0);
+  FixedLumen(const Grid& grid, const Walls& walls, double rate, const ExchangeRows& exchange, double use = 0);
   FixedLumen(const FixedLumen&) = delete;
   FixedLumen& operator=(const FixedLumen&) = delete;
   /// Solves for given coefficients and lumen values of the pieces; `field`: value beyond the fixed walls at a

@@ -106,7 +106,7 @@ TEST(ExchangeGeometry, SharesAreWhatLinearInterpolationGives) {
   const std::vector<VesselPiece> one{piece({5.75, 6.5, 6}, {5.75, 6.5, 7}, 0.01, 0, 0)};
   const ExchangeGeometry g = exchange_geometry(cube, one, 1, {});
   ASSERT_EQ(g.cell.size(), 2U);  // in the middle of a cell along y and z, a quarter beyond it along x
-  EXPECT_EQ(g.cell[0], (std::array<long, 3>{5, 6, 6}));
+  EXPECT_EQ(g.cell[0], (std::array<std::int32_t, 3>{5, 6, 6}));
   EXPECT_NEAR(g.weight[0], 0.75, 1e-12);
   EXPECT_NEAR(g.weight[1], 0.25, 1e-12);
   // Of (distance from the axis)^2 / 4 the cells show (3/4 (1/4)^2 + 1/4 (3/4)^2) / 4 where it is 0.
@@ -262,11 +262,11 @@ TEST(VesselExchange, NothingMovesAtEqualValues) {
 
 TEST(VesselExchange, PiecesThatAreNotCoupledExchangeAsIfAlone) {
   const Small small;
-  const ExchangeGeometry g = exchange_geometry(cube, small.pieces, small.pieces.size(), {});
-  ASSERT_FALSE(g.neighbour.empty());
-  VesselExchange all(small.grid, g, small.unknowns);
-  VesselExchange alone(small.grid, exchange_rows(PETSC_COMM_SELF, g, ExchangeForm::own_vessel).geometry,
-                       small.unknowns);
+  const auto g =
+      std::make_shared<const ExchangeGeometry>(exchange_geometry(cube, small.pieces, small.pieces.size(), {}));
+  ASSERT_FALSE(g->neighbour.empty());
+  VesselExchange all(small.grid, exchange_rows(PETSC_COMM_SELF, g, ExchangeForm::all_vessels), small.unknowns);
+  VesselExchange alone(small.grid, exchange_rows(PETSC_COMM_SELF, g, ExchangeForm::own_vessel), small.unknowns);
   VecHandle u = small.grid.vector(), v = small.network(0);
   randomise(u.get(), "u");
   randomise(v.get(), "v");
