@@ -70,8 +70,14 @@ def jobs(size):
             table.append((f"coupled_cells_{ranks}", ranks, ["coupled", "--tiles", "4", "--cells-per-tile", "64", *few_directions]))
             table.append((f"coupled_segments_{ranks}", ranks,
                           ["coupled", "--tiles", "8", "--cells-per-tile", "16", *few_directions]))
-        table.append(("coupled_both_1", 1, ["coupled", "--tiles", "7", "--problem", "pressure,oxygen", *few_directions]))
+        if memory_bytes() > 2e10:
+            table.append(("coupled_both_1", 1, ["coupled", "--tiles", "8", "--cells-per-tile", "32", "--problem", "pressure,oxygen",
+                                                "--directions", "4"]))
     return table
+
+
+def memory_bytes():
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def launch(program, ranks, arguments):
@@ -371,7 +377,7 @@ def part_coupled(lines):
             ("coupled_grow", (), "Iterations as both grow:"),
             ("coupled_cells", (), "Cells alone up to 256³:"),
             ("coupled_segments", (), "Segments alone up to 10⁶:"),
-            ("coupled_both", (), "The largest box of both that 14 GB hold:"),
+            ("coupled_both", (), "The largest box of both (on machines of more than 20 GB):"),
             ("coupled_ratio", ("radius_over_spacing",), "Radius over spacing:"),
             ("coupled_dense", ("radius_over_spacing",), "The same in a bed three times as dense:"),
             ("coupled_kinds", ("density_per_mm3", "drop_mmHg"), "Dense and sparse, blood that flows and blood that all but stands:"),
