@@ -10,7 +10,6 @@
 #include "base/comm.hpp"
 #include "outcomes/exposure.hpp"
 #include "solvers/network/parts.hpp"
-#include "therapy/host_interstitium.hpp"
 #include "tissue/blood.hpp"
 
 namespace sanctuary {
@@ -319,7 +318,6 @@ void Patient::solve_oxygen() {
 void Patient::set_up_drug() {
   const Drug& drug = settings_.drugs.front();
   const std::size_t cells = grid_.local_cells();
-  plasma_ = std::make_unique<PlasmaKinetics>(drug.plasma, drug.doses);
   const double accessible = drug.accessible_fraction.value_or(settings_.matrix.porosity);
   const MatrixLaw& law = settings_.matrix.law;
   const auto diffusivity = [&](const MatrixComposition& matrix) {
@@ -423,10 +421,11 @@ void Patient::set_up_drug() {
     // A bolus at the end of a step belongs to the next one.
     transport_->inlet = [this](double t) { return plasma_->concentration(std::min(t, step_end_)); };
   }
-  const double host_rate = wall_of(1.0).permeability * settings_.wall.host.surface_density / accessible;
-  transport_->outside = [this, host_rate, unbound = drug.unbound_fraction](double t) {
-    return host_interstitial_concentration(*plasma_, unbound, host_rate, t);
-  };
+  // Beyond the piece the interstitium of the host is well mixed and fed by its vessels.
+  PlasmaModel model = drug.plasma;
+  model.host_rate = wall_of(1.0).permeability * settings_.wall.host.surface_density / accessible;
+  plasma_ = std::make_unique<PlasmaKinetics>(model, drug.doses);
+  transport_->outside = [this, unbound = drug.unbound_fraction](double t) { return unbound * plasma_->host(t); };
   double peak = 0;
   for (const double t : plasma_->events()) peak = std::max(peak, plasma_->concentration(t));
   transport_->scale = std::max(drug.unbound_fraction * peak, 1e-12);
@@ -838,6 +837,8 @@ Patient::Findings Patient::findings() const {
     exposure(response_->peak_free(), micromolar, "cmax_umol_L");
     exposure(response_->time_above(), hour, "time_above_h");
     o[name + "_plasma_auc_umol_h_L"] = plasma_->area(0, time_) / (micromolar * hour);
+    if (plasma_->model().metabolite.fraction > 0)
+      o[name + "_metabolite_plasma_auc_umol_h_L"] = plasma_->metabolite_area(0, time_) / (micromolar * hour);
     o[name + "_wall_permeability_cm_s"] = wall_permeability_ * 100;
     o[name + "_wall_reflection"] = wall_reflection_;
     o[name + "_diffusivity_um2_s"] = diffusivity_ * 1e12;

@@ -168,7 +168,7 @@ PatientSettings patient_settings(const Deck& deck) {
   s.on.subgrid_exchange = deck.flag(mechanisms::subgrid_exchange);
   if (!s.on.phase_separation) s.split.form = SplitForm::proportional;
 
-  s.drugs = drugs(deck);
+  s.drugs = drugs(deck, static_cast<std::uint64_t>(s.seed));
   if (s.drugs.size() > 1) {
     throw InputError(deck.file() + ": " + std::to_string(s.drugs.size()) +
                      " drugs are declared; this version treats with one drug: remove the others");

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "base/catalogue.hpp"
 #include "base/error.hpp"
+#include "base/random.hpp"
 
 namespace sanctuary {
 namespace {
@@ -10,16 +14,99 @@ namespace {
 // Amount of one dose [mol].
 double dose_amount(const Deck& deck, const std::string& name, const Covariates& patient, double molar_mass) {
   const bool area = deck.given(drug::dose_per_area, name), weight = deck.given(drug::dose_per_weight, name),
-             flat = deck.given(drug::dose_flat, name);
-  if (int{area} + int{weight} + int{flat} != 1)
-    throw InputError(fmt::format(
-        "{}: [drug.{}] gives {} of dose_per_area, dose_per_weight and dose_flat; expected exactly one, for example "
-        "dose_per_area = 60 mg/m^2",
-        deck.where(drug::dose_per_area, name), name, int{area} + int{weight} + int{flat}));
+             flat = deck.given(drug::dose_flat, name), target = deck.given(drug::dose_area_target, name);
+  const int given = int{area} + int{weight} + int{flat} + int{target};
+  if (given != 1)
+    throw InputError(
+        fmt::format("{}: [drug.{}] gives {} of dose_per_area, dose_per_weight, dose_flat and dose_target_auc; expected "
+                    "exactly one, "
+                    "for example dose_per_area = 60 mg/m^2",
+                    deck.where(drug::dose_per_area, name), name, given));
+  constexpr double calvert = 25e-6 / 60;  // [m^3/s]
   const double mass = area     ? deck.number(drug::dose_per_area, name) * patient.body_surface_area
                       : weight ? deck.number(drug::dose_per_weight, name) * patient.body_weight
-                               : deck.number(drug::dose_flat, name);
+                      : flat   ? deck.number(drug::dose_flat, name)
+                               : deck.number(drug::dose_area_target, name) * (patient.glomerular_filtration + calvert);
   return mass / molar_mass;
+}
+
+/// When doses are given [s].
+std::vector<double> dose_times(const Deck& deck, const std::string& name) {
+  const long cycles = deck.integer(drug::cycles, name);
+  if (cycles == 0) return deck.numbers(drug::start_times, name);
+  if (deck.given(drug::start_times, name))
+    throw InputError(fmt::format("{}: drug {} has both start_times and cycles; expected one of them",
+                                 deck.where(drug::start_times, name), name));
+  constexpr double day = 86400;
+  const double length = deck.number(drug::cycle_length, name);
+  std::vector<double> times;
+  for (long cycle = 0; cycle < cycles; ++cycle) {
+    for (const double d : deck.numbers(drug::cycle_days, name)) {
+      if ((d - 1) * day >= length)
+        throw InputError(fmt::format("{}: day {} of drug {} falls beyond its cycle of {} days; expected days within it",
+                                     deck.where(drug::cycle_days, name), d, name, length / day));
+      times.push_back(deck.number(drug::first_cycle, name) + static_cast<double>(cycle) * length + (d - 1) * day);
+    }
+  }
+  return times;
+}
+
+PlasmaModel plasma_model(const Deck& deck, const std::string& name, const Covariates& patient, std::uint64_t seed) {
+  const auto number = [&](const Parameter& parameter) { return deck.number(parameter, name); };
+  // Log-normal with the typical value as its median.
+  const auto varied = [&](const Parameter& cv) {
+    const double c = number(cv);
+    if (!patient.varies || c <= 0) return 1.0;
+    return RandomStream(seed, full_key(cv, name)).lognormal(0, 1.0, std::sqrt(std::log1p(c * c)));
+  };
+  constexpr double reference_albumin = 40;  // [kg/m^3]
+  const double weight = patient.body_weight / number(drug::reference_weight);
+  const double flows = std::pow(weight, number(drug::clearance_weight_exponent)),
+               volumes = std::pow(weight, number(drug::volume_weight_exponent)),
+               clears = flows * varied(drug::cv_clearance) *
+                        std::pow(patient.albumin / reference_albumin, number(drug::clearance_albumin_exponent));
+  PlasmaModel model{
+      .clearance = clears * number(drug::clearance),
+      .volume = volumes * number(drug::volume1) * varied(drug::cv_volume1),
+      .flow = {flows * number(drug::flow2) * varied(drug::cv_flow2), flows * number(drug::flow3)},
+      .peripheral = {volumes * number(drug::volume2) * varied(drug::cv_volume2), volumes * number(drug::volume3)},
+      .absorption_rate = number(drug::absorption_rate) * varied(drug::cv_absorption),
+      .saturable_rate = clears * number(drug::saturable_rate),
+      .saturable_half = number(drug::saturable_half),
+      .target = {.baseline = number(drug::target_baseline),
+                 .turnover = number(drug::target_turnover),
+                 .internalisation = number(drug::target_internalisation),
+                 .half = number(drug::target_half)},
+      .metabolite = {.fraction = number(drug::metabolite_fraction),
+                     .clearance = number(drug::metabolite_clearance),
+                     .volume = number(drug::metabolite_volume)}};
+  const Parameter* const given_flows[] = {&drug::flow2, &drug::flow3};
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (model.flow[i] > 0 && model.peripheral[i] <= 0)
+      throw InputError(fmt::format(
+          "{}: compartment {} of drug {} has an exchange flow but no volume; give volume{} or set flow{} = 0 L/h",
+          deck.where(*given_flows[i], name), i + 2, name, i + 2, i + 2));
+  }
+  if (model.target.half > 0 && model.target.baseline <= 0)
+    throw InputError(fmt::format("{}: drug {} has a target in plasma of no amount; give plasma_target_baseline",
+                                 deck.where(drug::target_half, name), name));
+  return model;
+}
+
+std::vector<Dose> doses_of(const Deck& deck, const std::string& name, const Covariates& patient, double molar_mass,
+                           const PlasmaModel& plasma) {
+  const bool oral = plasma.absorption_rate > 0;
+  if (oral && deck.given(drug::infusion_duration, name))
+    throw InputError(fmt::format("{}: drug {} is taken by mouth (absorption_rate); expected no infusion_duration",
+                                 deck.where(drug::infusion_duration, name), name));
+  const double amount = dose_amount(deck, name, patient, molar_mass) *
+                        (oral ? deck.number(drug::bioavailability, name) : 1.0),
+               lag = oral ? deck.number(drug::absorption_lag, name) : 0.0,
+               duration = oral ? 0.0 : deck.number(drug::infusion_duration, name);
+  std::vector<Dose> doses;
+  for (const double time : dose_times(deck, name)) doses.push_back({time + lag, duration, amount, oral});
+  if (!doses.empty()) doses.front().amount *= deck.number(drug::loading_factor, name);
+  return doses;
 }
 
 std::optional<double> if_given(const Deck& deck, const Parameter& parameter, const std::string& name) {
@@ -27,7 +114,7 @@ std::optional<double> if_given(const Deck& deck, const Parameter& parameter, con
   return deck.number(parameter, name);
 }
 
-Drug read_drug(const Deck& deck, const std::string& name, const Covariates& patient) {
+Drug read_drug(const Deck& deck, const std::string& name, const Covariates& patient, std::uint64_t seed) {
   const auto number = [&](const Parameter& parameter) { return deck.number(parameter, name); };
   Drug d;
   d.name = name;
@@ -45,19 +132,8 @@ Drug read_drug(const Deck& deck, const std::string& name, const Covariates& pati
   d.unbound_fraction = number(drug::unbound_fraction);
   d.red_cell_partition = number(drug::red_cell_partition);
 
-  d.plasma = {.clearance = number(drug::clearance),
-              .volume = number(drug::volume1),
-              .flow = {number(drug::flow2), number(drug::flow3)},
-              .peripheral = {number(drug::volume2), number(drug::volume3)}};
-  const Parameter* const flows[] = {&drug::flow2, &drug::flow3};
-  for (int i = 0; i < 2; ++i)
-    if (d.plasma.flow[i] > 0 && d.plasma.peripheral[i] <= 0)
-      throw InputError(fmt::format(
-          "{}: compartment {} of drug {} has an exchange flow but no volume; give volume{} or set flow{} = 0 L/h",
-          deck.where(*flows[i], name), i + 2, name, i + 2, i + 2));
-  const double amount = dose_amount(deck, name, patient, d.molar_mass);
-  const double duration = number(drug::infusion_duration);
-  for (const double start : deck.numbers(drug::start_times, name)) d.doses.push_back({start, duration, amount});
+  d.plasma = plasma_model(deck, name, patient, seed);
+  d.doses = doses_of(deck, name, patient, d.molar_mass, d.plasma);
 
   d.uptake = {.maximum = number(drug::uptake_maximum) / d.molar_mass,
               .half_outside = number(drug::uptake_half_outside) / d.molar_mass,
@@ -87,19 +163,25 @@ Drug read_drug(const Deck& deck, const std::string& name, const Covariates& pati
 
 Covariates covariates(const Deck& deck) {
   return {.body_weight = deck.number(patient::body_weight),
-          .body_surface_area = deck.number(patient::body_surface_area)};
+          .body_surface_area = deck.number(patient::body_surface_area),
+          .glomerular_filtration = deck.number(patient::glomerular_filtration),
+          .albumin = deck.number(patient::albumin),
+          .varies = deck.flag(patient::variability)};
 }
 
-std::vector<Drug> drugs(const Deck& deck) {
+std::vector<Drug> drugs(const Deck& deck, std::uint64_t seed) {
   const Covariates patient = covariates(deck);
   std::vector<Drug> list;
-  for (const auto& name : deck.names("drug")) list.push_back(read_drug(deck, name, patient));
+  for (const auto& name : deck.names("drug")) list.push_back(read_drug(deck, name, patient, seed));
   return list;
 }
 
 const Catalogue& drug_parameters() {
   static const Catalogue list{&patient::body_weight,
                               &patient::body_surface_area,
+                              &patient::glomerular_filtration,
+                              &patient::albumin,
+                              &patient::variability,
                               &drug::molar_mass,
                               &drug::stokes_radius,
                               &drug::lipophilic_permeability,
@@ -116,9 +198,36 @@ const Catalogue& drug_parameters() {
                               &drug::volume2,
                               &drug::flow3,
                               &drug::volume3,
+                              &drug::absorption_rate,
+                              &drug::absorption_lag,
+                              &drug::bioavailability,
+                              &drug::saturable_rate,
+                              &drug::saturable_half,
+                              &drug::target_half,
+                              &drug::target_baseline,
+                              &drug::target_turnover,
+                              &drug::target_internalisation,
+                              &drug::metabolite_fraction,
+                              &drug::metabolite_clearance,
+                              &drug::metabolite_volume,
+                              &drug::reference_weight,
+                              &drug::clearance_weight_exponent,
+                              &drug::volume_weight_exponent,
+                              &drug::clearance_albumin_exponent,
+                              &drug::cv_clearance,
+                              &drug::cv_volume1,
+                              &drug::cv_flow2,
+                              &drug::cv_volume2,
+                              &drug::cv_absorption,
                               &drug::dose_per_area,
                               &drug::dose_per_weight,
                               &drug::dose_flat,
+                              &drug::dose_area_target,
+                              &drug::loading_factor,
+                              &drug::cycles,
+                              &drug::cycle_length,
+                              &drug::cycle_days,
+                              &drug::first_cycle,
                               &drug::start_times,
                               &drug::infusion_duration,
                               &drug::uptake_maximum,

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,15 +35,18 @@ struct Drug {
 
 /// The patient's covariates, section `patient`.
 struct Covariates {
-  double body_weight = 70;          ///< [kg]
-  double body_surface_area = 1.73;  ///< [m^2]
+  double body_weight = 70;                ///< [kg]
+  double body_surface_area = 1.73;        ///< [m^2]
+  double glomerular_filtration = 1.5e-6;  ///< [m^3/s]
+  double albumin = 40;                    ///< [kg/m^3]
+  bool varies = false;                    ///< draw what varies between patients
 };
 [[nodiscard]] Covariates covariates(const Deck& deck);
 
-/// The drugs of sections `[drug.NAME]` in the order of the deck. Throws InputError: not exactly one dose key, IC50 of
-/// an assay too short for Emax, a diffusivity that includes binding together with explicit uptake or binding,
-/// incomplete peripheral compartments.
-[[nodiscard]] std::vector<Drug> drugs(const Deck& deck);
+/// The drugs of sections `[drug.NAME]` in the order of the deck; kinetics at the patient's covariates and, where they
+/// vary, drawn from `seed`. Throws InputError: not exactly one dose key, times given twice, IC50 of an assay too short
+/// for Emax, a diffusivity that includes binding together with explicit uptake or binding, incomplete compartments.
+[[nodiscard]] std::vector<Drug> drugs(const Deck& deck, std::uint64_t seed = 1);
 
 namespace patient {
 inline constexpr Parameter body_weight{.key = "patient.body_weight",
@@ -57,6 +61,26 @@ inline constexpr Parameter body_surface_area{.key = "patient.body_surface_area",
                                              .range = {1e-3, 4},
                                              .meaning = "Body surface area, for doses per area",
                                              .source = "assumed: reference adult"};
+inline constexpr Parameter glomerular_filtration{
+    .key = "patient.glomerular_filtration",
+    .unit = "mL/min",
+    .value = 90,
+    .range = {5, 250},
+    .meaning = "Glomerular filtration rate, for doses by a target area (Calvert)",
+    .source = "assumed: lower end of normal"};
+inline constexpr Parameter albumin{.key = "patient.albumin",
+                                   .unit = "g/L",
+                                   .value = 40,
+                                   .range = {10, 70},
+                                   .meaning = "Albumin of serum, for clearances that hang on it",
+                                   .source = "assumed: reference adult"};
+inline constexpr Parameter variability{
+    .key = "patient.variability",
+    .kind = Kind::flag,
+    .value = 0,
+    .range = {0, 1},
+    .meaning = "Draw from patient.seed what varies between patients (drug.*.cv_*); off: the typical patient",
+    .source = "choice"};
 }  // namespace patient
 
 namespace drug {
@@ -164,24 +188,183 @@ inline constexpr Parameter volume3{.key = "drug.*.volume3",
                                    .range = {0, 1e6},
                                    .meaning = "Volume of the third compartment",
                                    .source = perez_blanco};
+inline constexpr Parameter absorption_rate{.key = "drug.*.absorption_rate",
+                                           .unit = "1/h",
+                                           .value = 0,
+                                           .range = {0, 1000},
+                                           .meaning = "Rate of absorption of oral doses; 0: given into the vein",
+                                           .source = "choice: into the vein"};
+inline constexpr Parameter absorption_lag{.key = "drug.*.absorption_lag",
+                                          .unit = "h",
+                                          .value = 0,
+                                          .range = {0, 100},
+                                          .meaning = "Time from an oral dose to the start of its absorption",
+                                          .source = "assumed: none"};
+inline constexpr Parameter bioavailability{
+    .key = "drug.*.bioavailability",
+    .value = 1,
+    .range = {0, 1},
+    .meaning = "Share of an oral dose that reaches the plasma; 1 where clearance and volumes are apparent ones",
+    .source = "assumed: apparent clearances and volumes (CL/F, V/F)"};
+inline constexpr Parameter saturable_rate{.key = "drug.*.saturable_rate",
+                                          .unit = "umol/h",
+                                          .value = 0,
+                                          .range = {0, 1e9},
+                                          .meaning = "Largest rate of an elimination that saturates; 0: none",
+                                          .source = "assumed: linear"};
+inline constexpr Parameter saturable_half{.key = "drug.*.saturable_half",
+                                          .unit = "uM",
+                                          .value = 1,
+                                          .range = {1e-9, 1e6},
+                                          .meaning = "Plasma concentration at which that elimination is half as fast",
+                                          .source = "assumed: of no account without saturable_rate"};
+inline constexpr Parameter target_half{
+    .key = "drug.*.plasma_target_half",
+    .unit = "nM",
+    .value = 0,
+    .range = {0, 1e9},
+    .meaning = "K_ss of the drug and a target in plasma (not for tissue); 0: no such target",
+    .source = "assumed: none"};
+inline constexpr Parameter target_baseline{.key = "drug.*.plasma_target_baseline",
+                                           .unit = "nM",
+                                           .value = 0,
+                                           .range = {0, 1e9},
+                                           .meaning = "Target in plasma without the drug",
+                                           .source = "assumed: none"};
+inline constexpr Parameter target_turnover{.key = "drug.*.plasma_target_turnover",
+                                           .unit = "1/d",
+                                           .value = 1,
+                                           .range = {0, 1e6},
+                                           .meaning = "Rate at which free target is lost and made anew",
+                                           .source = "assumed: of no account without a target"};
+inline constexpr Parameter target_internalisation{.key = "drug.*.plasma_target_internalisation",
+                                                  .unit = "1/d",
+                                                  .value = 1,
+                                                  .range = {0, 1e6},
+                                                  .meaning = "Rate at which drug and target are lost together",
+                                                  .source = "assumed: of no account without a target"};
+inline constexpr Parameter metabolite_fraction{
+    .key = "drug.*.metabolite_fraction",
+    .value = 0,
+    .range = {0, 100},
+    .meaning = "Moles of metabolite or payload set free in plasma per mole of drug eliminated; 0: not followed",
+    .source = "choice: not followed"};
+inline constexpr Parameter metabolite_clearance{.key = "drug.*.metabolite_clearance",
+                                                .unit = "L/h",
+                                                .value = 0,
+                                                .range = {0, 1e5},
+                                                .meaning = "Clearance of the metabolite",
+                                                .source = "assumed: of no account without one"};
+inline constexpr Parameter metabolite_volume{.key = "drug.*.metabolite_volume",
+                                             .unit = "L",
+                                             .value = 1,
+                                             .range = {1e-6, 1e6},
+                                             .meaning = "Volume of the metabolite",
+                                             .source = "assumed: of no account without one"};
+inline constexpr Parameter reference_weight{.key = "drug.*.reference_weight",
+                                            .unit = "kg",
+                                            .value = 70,
+                                            .range = {0.01, 300},
+                                            .meaning = "Body weight to which clearances and volumes belong",
+                                            .source = "assumed: reference adult"};
+inline constexpr Parameter clearance_weight_exponent{
+    .key = "drug.*.clearance_weight_exponent",
+    .value = 0,
+    .range = {-3, 3},
+    .meaning = "Clearance and flows grow as weight over reference_weight to this power",
+    .source = "assumed: not scaled"};
+inline constexpr Parameter volume_weight_exponent{
+    .key = "drug.*.volume_weight_exponent",
+    .value = 0,
+    .range = {-3, 3},
+    .meaning = "Volumes grow as weight over reference_weight to this power",
+    .source = "assumed: not scaled"};
+inline constexpr Parameter clearance_albumin_exponent{.key = "drug.*.clearance_albumin_exponent",
+                                                      .value = 0,
+                                                      .range = {-5, 5},
+                                                      .meaning = "Clearance grows as albumin over 40 g/L to this power",
+                                                      .source = "assumed: does not hang on it"};
+inline constexpr Parameter cv_clearance{.key = "drug.*.cv_clearance",
+                                        .value = 0,
+                                        .range = {0, 3},
+                                        .meaning = "Coefficient of variation between patients, log-normal: clearance",
+                                        .source = "assumed: not given"};
+inline constexpr Parameter cv_volume1{.key = "drug.*.cv_volume1",
+                                      .value = 0,
+                                      .range = {0, 3},
+                                      .meaning = "The same of volume1",
+                                      .source = "assumed: not given"};
+inline constexpr Parameter cv_flow2{.key = "drug.*.cv_flow2",
+                                    .value = 0,
+                                    .range = {0, 3},
+                                    .meaning = "The same of flow2",
+                                    .source = "assumed: not given"};
+inline constexpr Parameter cv_volume2{.key = "drug.*.cv_volume2",
+                                      .value = 0,
+                                      .range = {0, 3},
+                                      .meaning = "The same of volume2",
+                                      .source = "assumed: not given"};
+inline constexpr Parameter cv_absorption{.key = "drug.*.cv_absorption_rate",
+                                         .value = 0,
+                                         .range = {0, 3},
+                                         .meaning = "The same of absorption_rate",
+                                         .source = "assumed: not given"};
 inline constexpr Parameter dose_per_area{.key = "drug.*.dose_per_area",
                                          .unit = "mg/m^2",
                                          .value = 60,
                                          .range = {0, 1e5},
-                                         .meaning = "Dose per body surface; give exactly one of the three dose keys",
+                                         .meaning = "Dose per body surface; give exactly one of the four dose keys",
                                          .source = "assumed: common single-agent dose of doxorubicin"};
 inline constexpr Parameter dose_per_weight{.key = "drug.*.dose_per_weight",
                                            .unit = "mg/kg",
                                            .value = 0,
                                            .range = {0, 1e5},
-                                           .meaning = "Dose per body weight; give exactly one of the three dose keys",
+                                           .meaning = "Dose per body weight; give exactly one of the four dose keys",
                                            .source = "choice: not given"};
 inline constexpr Parameter dose_flat{.key = "drug.*.dose_flat",
                                      .unit = "mg",
                                      .value = 0,
                                      .range = {0, 1e7},
-                                     .meaning = "Dose for every patient; give exactly one of the three dose keys",
+                                     .meaning = "Dose for every patient; give exactly one of the four dose keys",
                                      .source = "choice: not given"};
+inline constexpr Parameter dose_area_target{
+    .key = "drug.*.dose_target_auc",
+    .unit = "mg min/mL",
+    .value = 0,
+    .range = {0, 1e3},
+    .meaning =
+        "Dose by target area: this x (glomerular filtration + 25 mL/min); give exactly one of the four dose keys",
+    .source = "Calvert 1989, J Clin Oncol 7:1748"};
+inline constexpr Parameter loading_factor{.key = "drug.*.loading_factor",
+                                          .value = 1,
+                                          .range = {0, 100},
+                                          .meaning = "First dose over the others",
+                                          .source = "choice: no loading dose"};
+inline constexpr Parameter cycles{.key = "drug.*.cycles",
+                                  .kind = Kind::integer,
+                                  .value = 0,
+                                  .range = {0, 1000},
+                                  .meaning = "Cycles in which doses are given on cycle_days; 0: at start_times",
+                                  .source = "choice"};
+inline constexpr Parameter cycle_length{.key = "drug.*.cycle_length",
+                                        .unit = "d",
+                                        .value = 21,
+                                        .range = {0.01, 1000},
+                                        .meaning = "From the start of a cycle to that of the next",
+                                        .source = "assumed: common three-week cycle"};
+inline constexpr Parameter cycle_days{.key = "drug.*.cycle_days",
+                                      .kind = Kind::numbers,
+                                      .unit = "1",
+                                      .range = {1, 1000},
+                                      .text = "1",
+                                      .meaning = "Days of a cycle on which a dose is given, the first being 1",
+                                      .source = "choice"};
+inline constexpr Parameter first_cycle{.key = "drug.*.first_cycle",
+                                       .unit = "h",
+                                       .value = 0,
+                                       .range = {0, 1e6},
+                                       .meaning = "Start of the first cycle",
+                                       .source = "choice"};
 inline constexpr Parameter start_times{.key = "drug.*.start_times",
                                        .kind = Kind::numbers,
                                        .unit = "h",

@@ -168,6 +168,142 @@ TEST(PlasmaKinetics, RepeatedDosesAccumulate) {  // H5, H7: t1/2 20 d every 14 d
   EXPECT_NEAR(PlasmaKinetics(model, doses).concentration(199 * 14 * day), 2.6013, 1e-4);
 }
 
+TEST(PlasmaKinetics, OralDoseIsBatemans) {
+  // F D ka/(V (ka - k)) (e^-kt - e^-kat), and its limit F D k t e^-kt/V at ka = k.
+  const double k = 1e-4, volume = 4e-2;
+  for (const double ka : {3e-4, 1e-4 * (1 + 1e-13), 1e-4, 2e-5}) {
+    const PlasmaKinetics kinetics({.clearance = k * volume, .volume = volume, .absorption_rate = ka},
+                                  {{.start = 600, .amount = 2e-3, .gut = true}});
+    EXPECT_EQ(kinetics.concentration(600), 0);
+    for (const double t : {60.0, 7000.0, 1e5}) {
+      const double bateman = std::abs(ka - k) < 1e-12 * k
+                                 ? 2e-3 / volume * k * t * std::exp(-k * t)
+                                 : 2e-3 / volume * ka * std::exp(-k * t) * -std::expm1(-(ka - k) * t) / (ka - k);
+      EXPECT_NEAR(kinetics.concentration(600 + t), bateman, 1e-12 * bateman) << ka << " " << t;
+    }
+    EXPECT_NEAR(kinetics.area(0, 1e9), 2e-3 / (k * volume), 1e-12 * 2e-3 / (k * volume));
+    EXPECT_NEAR(kinetics.amount_in_gut(600 + 1e4), 2e-3 * std::exp(-ka * 1e4), 1e-15);
+    EXPECT_NEAR(kinetics.amount_in(0, 9e3) + kinetics.amount_in_gut(9e3) + kinetics.eliminated(9e3), 2e-3, 1e-16);
+  }
+}
+
+TEST(PlasmaKinetics, MetaboliteIsFormedAndCleared) {
+  PlasmaModel model = doxorubicin;
+  model.metabolite = {.fraction = 0.3, .clearance = 20 * litre / hour, .volume = 50 * litre};
+  const PlasmaKinetics kinetics(model, {{0, 900, 1e-4}});
+  const double formed = kinetics.metabolite_formed(1e9);
+  EXPECT_NEAR(formed, 0.3e-4, 1e-12 * 0.3e-4);
+  EXPECT_NEAR(kinetics.metabolite_area(0, 1e9), 0.3e-4 / model.metabolite.clearance,
+              1e-11 * formed / model.metabolite.clearance);
+  const double t = 3 * hour, h = 10;
+  const double slope = (kinetics.metabolite(t + h) - kinetics.metabolite(t - h)) / (2 * h);
+  EXPECT_NEAR(slope * model.metabolite.volume,
+              0.3 * model.clearance * kinetics.concentration(t) - model.metabolite.clearance * kinetics.metabolite(t),
+              1e-5 * model.clearance * kinetics.concentration(t));
+}
+
+TEST(PlasmaKinetics, SaturableEliminationIsMichaelisMenten) {
+  // One compartment, bolus: Km ln(c0/c) + c0 - c = Vmax t/V.
+  const double volume = 1e-2, half = 5e-4, most = 2e-9;
+  const PlasmaKinetics kinetics({.clearance = 0, .volume = volume, .saturable_rate = most, .saturable_half = half},
+                                {{0, 0, 3e-5}});
+  const double c0 = 3e-3;
+  for (const double t : {100.0, 5000.0, 14000.0, 30000.0}) {
+    const double c = kinetics.concentration(t);
+    EXPECT_NEAR(half * std::log(c0 / c) + c0 - c, most * t / volume, 1e-8 * most * t / volume) << t;
+  }
+  EXPECT_NEAR(kinetics.amount_in(0, 2e4) + kinetics.eliminated(2e4), 3e-5, 1e-14);
+  EXPECT_THROW((void)kinetics.total_area(), InputError);
+  // Far below Km it is linear.
+  const PlasmaKinetics low({.clearance = 0, .volume = volume, .saturable_rate = most, .saturable_half = half},
+                           {{0, 0, 1e-12}});
+  EXPECT_NEAR(low.concentration(3000) / (1e-10 * std::exp(-most / half / volume * 3000)), 1, 1e-6);
+}
+
+TEST(PlasmaKinetics, TargetMediatedClearanceIsFasterAtLowDosesAndKeepsItsSums) {
+  PlasmaModel model{.clearance = 0.2 * litre / day,
+                    .volume = 3 * litre,
+                    .flow = {0.8 * litre / day, 0},
+                    .peripheral = {4 * litre, 0}};
+  model.target = {.baseline = 5e-6, .turnover = 1 / day, .internalisation = 0.5 / day, .half = 1e-6};
+  double last = 0;
+  for (const double dose : {1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4}) {
+    const PlasmaKinetics kinetics(model, {{0, hour, dose}, {21 * day, hour, dose}});
+    const double area = kinetics.area(0, 400 * day) / (2 * dose);
+    EXPECT_GT(area, last);  // more than in proportion to the dose
+    last = area;
+    for (const double t : {0.5 * day, 21.01 * day, 50 * day}) {
+      const double all = kinetics.amount_in(0, t) + kinetics.amount_in(1, t) + kinetics.eliminated(t);
+      EXPECT_NEAR(all, kinetics.given(t), 1e-8 * dose) << dose << " " << t;
+    }
+  }
+  EXPECT_LT(last * model.clearance, 1);
+  EXPECT_GT(last * model.clearance, 0.95);
+  // Nothing given: the target stays where it was. Drug in excess: its level goes to baseline turnover/internalisation.
+  EXPECT_DOUBLE_EQ(PlasmaKinetics(model, {}).target(day), 5e-6);
+  const PlasmaKinetics much(model, {{0, 300 * day, 1e-3}});
+  EXPECT_NEAR(much.target(200 * day), 5e-6 * 2, 1e-3 * 5e-6);
+}
+
+TEST(PlasmaKinetics, NonlinearCoursesDoNotHangOnTheOrderOfQuestions) {
+  PlasmaModel model = doxorubicin;
+  model.saturable_rate = 1e-8;
+  model.saturable_half = 1e-4;
+  const std::vector<Dose> doses{{0, 900, 1e-4}, {5 * hour, 900, 1e-4}};
+  const PlasmaKinetics one(model, doses), other(model, doses);
+  const double late = one.concentration(20 * hour);
+  (void)other.concentration(100);
+  (void)other.concentration(7 * hour);
+  EXPECT_EQ(other.concentration(20 * hour), late);
+  EXPECT_EQ(one.concentration(100), other.concentration(100));
+  // As the linear model where the saturable part is far from saturation is not: it is smaller.
+  EXPECT_LT(late, PlasmaKinetics(doxorubicin, doses).concentration(20 * hour));
+}
+
+/// dh/dt = rate (c - h) by the classical Runge-Kutta method between the kinks of the plasma course.
+double followed(const PlasmaKinetics& plasma, double rate, double time, double step) {
+  std::vector<double> stops{0.0};
+  for (const double t : plasma.events()) {
+    if (t > 0 && t < time) stops.push_back(t);
+  }
+  stops.push_back(time);
+  double c = 0;
+  for (std::size_t s = 0; s + 1 < stops.size(); ++s) {
+    const int n = static_cast<int>(std::ceil((stops[s + 1] - stops[s]) / step));
+    const double h = (stops[s + 1] - stops[s]) / n;
+    for (int i = 0; i < n; ++i) {
+      const double t = stops[s] + i * h;
+      const double now = plasma.concentration(t), half = plasma.concentration(t + 0.5 * h),
+                   next = plasma.concentration(t + h);
+      const double k1 = rate * (now - c), k2 = rate * (half - c - 0.5 * h * k1), k3 = rate * (half - c - 0.5 * h * k2),
+                   k4 = rate * (next - c - h * k3);
+      c += h / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
+    }
+  }
+  return c;
+}
+
+TEST(PlasmaKinetics, TheHostFollowsItsEquationAtAnyRate) {
+  for (const double rate : {1e-6, 1e-4, 2e-3, 0.05}) {
+    PlasmaModel model = doxorubicin;
+    model.host_rate = rate;
+    const PlasmaKinetics plasma(model, {{0, 0.25 * hour, 2e-4}, {3 * hour, 0.5 * hour, 1e-4}});
+    for (const double time : {100.0, 0.25 * hour, 2 * hour, 3.2 * hour, 30 * hour}) {
+      const double exact = followed(plasma, rate, time, rate > 0.01 ? 0.25 : 2.0);
+      EXPECT_NEAR(plasma.host(time), exact, 1e-9 * exact) << "rate " << rate << " time " << time;
+    }
+  }
+}
+
+TEST(PlasmaKinetics, TheHostApproachesThePlasmaAsTheRateGrowsAndStaysEmptyBehindATightWall) {
+  PlasmaModel model = doxorubicin;
+  model.host_rate = 10;
+  const PlasmaKinetics plasma(model, {{0, 0.25 * hour, 2e-4}});
+  EXPECT_NEAR(plasma.host(2 * hour), plasma.concentration(2 * hour), 1e-3 * plasma.concentration(2 * hour));
+  EXPECT_EQ(PlasmaKinetics(doxorubicin, {{0, 0, 2e-4}}).host(hour), 0);
+  EXPECT_EQ(plasma.host(0), 0);
+}
+
 TEST(PlasmaKinetics, EventsAreTheKinks) {
   const PlasmaKinetics kinetics(doxorubicin, {{7200, 0, 1}, {0, 900, 1}, {900, 100, 1}});
   EXPECT_EQ(kinetics.events(), (std::vector<double>{0, 900, 1000, 7200}));
@@ -178,6 +314,8 @@ TEST(PlasmaKinetics, RefusesNonsense) {
   EXPECT_THROW(PlasmaKinetics({.clearance = -1, .volume = 1}, {}), InputError);
   EXPECT_THROW(PlasmaKinetics({.clearance = 1, .volume = 1}, {{0, -1, 1}}), InputError);
   EXPECT_THROW(PlasmaKinetics({.clearance = NAN, .volume = 1}, {}), InputError);
+  EXPECT_THROW(PlasmaKinetics({.clearance = 1, .volume = 1}, {{.amount = 1, .gut = true}}), InputError);
+  EXPECT_THROW(PlasmaKinetics({.clearance = 1, .volume = 1, .saturable_rate = 1}, {}), InputError);
 }
 
 TEST(PlasmaKinetics, TypicalTwoCompartmentTable) {
