@@ -612,7 +612,7 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
       sum[1] += start[i] * start[i];
     }
     MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, grid_->comm());
-    allowed_ = relative_tolerance * (std::sqrt(sum[0]) + 1e-4 * scale * std::sqrt(sum[1]));
+    allowed_ = relative_tolerance * (std::sqrt(sum[0]) + least_share * scale * std::sqrt(sum[1]));
   }
   if (reaction) {
     for (const std::size_t stage : {1U, 2U}) s.sink_[stage].assign(cells, 0.0);
@@ -694,7 +694,7 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
   all[3] = reaction ? reaction->squared_error() : 0.0;
   MPI_Allreduce(MPI_IN_PLACE, all.data(), 4, MPI_DOUBLE, MPI_SUM, grid_->comm());
   const auto count = static_cast<double>(grid_->global_cells());
-  const double allowed = relative_tolerance * (std::sqrt(all[1]) + 1e-4 * scale * std::sqrt(all[2]));
+  const double allowed = relative_tolerance * (std::sqrt(all[1]) + least_share * scale * std::sqrt(all[2]));
   const int states = 1 + (reaction ? reaction->error_states() : 0);
   report.error = std::sqrt((all[0] / (allowed * allowed) + all[3] / count) / states);
   if (!(report.error <= 1)) return refuse();

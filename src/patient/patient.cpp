@@ -429,6 +429,8 @@ void Patient::set_up_drug() {
   double peak = 0;
   for (const double t : plasma_->events()) peak = std::max(peak, plasma_->concentration(t));
   transport_->scale = std::max(drug.unbound_fraction * peak, 1e-12);
+  // Targets hold nearly all there is of a drug that binds well: the little that is free need not be known as closely.
+  if (drug.target.number > 0) transport_->least_share = 1e-2;
   transport_->open_ledger();
   response_ = std::make_unique<DrugResponse>(comm_, drug, std::move(exposed), grid_.cell_volume(),
                                              settings_.relative_tolerance, transport_->scale);
@@ -550,6 +552,11 @@ void Patient::record_series(double dt) {
   push(name + "_free_mean", "umol/L", weighted_mean(comm_, values, in_tumour) / micromolar);
   push(name + "_cells_mean", "umol/L", weighted_mean(comm_, response_->in_cells(), in_tumour) / micromolar);
   push(name + "_bound_mean", "umol/L", weighted_mean(comm_, response_->bound(), in_tumour) / micromolar);
+  if (settings_.drugs.front().target.number > 0) {
+    push(name + "_complexes_mean", "umol/L", weighted_mean(comm_, response_->complexes(), in_tumour) / micromolar);
+    push(name + "_internalised_mean", "umol/L",
+         weighted_mean(comm_, response_->internalised(), in_tumour) / micromolar);
+  }
 }
 
 std::vector<BalanceEntry> Patient::balance() const {
@@ -596,12 +603,15 @@ std::vector<BalanceEntry> Patient::balance() const {
           l.blood_in);
     }
     // Gains and losses in the fluid are those that the other compartments book, so that a leak between two shows.
-    const double into_cells = r.taken_up - r.given_back - r.released_by_death, onto_sites = r.bound_in - r.bound_out;
+    const double into_cells = r.taken_up - r.given_back - r.released_by_death + (r.on_targets - r.off_targets),
+                 onto_sites = r.bound_in - r.bound_out;
     add({name, "interstitium", l.cells_start, l.exchanged_in + l.walls_in,
          l.exchanged_out + l.walls_out + l.drained + into_cells + onto_sites, transport_->amount_in_cells()},
         l.exchanged_in + l.walls_in);
     add({name, "cells", 0, r.taken_up, r.given_back + r.released_by_death, response_->amount_in_cells()}, r.taken_up);
     add({name, "sites", 0, r.bound_in, r.bound_out, response_->amount_bound()}, r.bound_in);
+    if (settings_.drugs.front().target.number > 0)
+      add({name, "targets", 0, r.on_targets, r.off_targets + r.degraded, response_->amount_on_targets()}, r.on_targets);
   }
   return all;
 }
@@ -688,6 +698,20 @@ void Patient::with_output(
         [&](std::size_t c) { return r.area_bound()[c] / (micromolar * hour); });
     add(name + "_auc_cells", "umol h/L", "area under the concentration in cells",
         [&](std::size_t c) { return r.area_in_cells()[c] / (micromolar * hour); });
+    if (settings_.drugs.front().target.number > 0) {
+      add(name + "_complexes", "umol/L", "drug on targets of cells, per tissue",
+          [&](std::size_t c) { return r.complexes()[c] / micromolar; });
+      add(name + "_internalised", "umol/L", "drug taken in with its target, per tissue",
+          [&](std::size_t c) { return r.internalised()[c] / micromolar; });
+      add(name + "_occupancy", "1", "share of the targets on cells that drug holds", [&](std::size_t c) {
+        const double all = r.free_targets()[c] + r.complexes()[c];
+        return all > 0 ? r.complexes()[c] / all : 0.0;
+      });
+      add(name + "_auc_complexes", "umol h/L", "area under the drug on targets",
+          [&](std::size_t c) { return r.area_complexes()[c] / (micromolar * hour); });
+      add(name + "_auc_internalised", "umol h/L", "area under the drug taken in",
+          [&](std::size_t c) { return r.area_internalised()[c] / (micromolar * hour); });
+    }
     add(name + "_cmax", "umol/L", "largest free concentration",
         [&](std::size_t c) { return r.peak_free()[c] / micromolar; });
     add(name + "_time_above", "h", "time of the free concentration above its threshold",
@@ -834,6 +858,10 @@ Patient::Findings Patient::findings() const {
     };
     exposure(response_->area_free(), micromolar * hour, "auc_umol_h_L");
     exposure(response_->area_in_cells(), micromolar * hour, "auc_cells_umol_h_L");
+    if (settings_.drugs.front().target.number > 0) {
+      exposure(response_->area_complexes(), micromolar * hour, "auc_complexes_umol_h_L");
+      exposure(response_->area_internalised(), micromolar * hour, "auc_internalised_umol_h_L");
+    }
     exposure(response_->peak_free(), micromolar, "cmax_umol_L");
     exposure(response_->time_above(), hour, "time_above_h");
     o[name + "_plasma_auc_umol_h_L"] = plasma_->area(0, time_) / (micromolar * hour);
@@ -974,7 +1002,8 @@ void Patient::with_checkpoint(const std::function<void(Checkpoint&)>& use) {
   point.arrays["ledger"] = {l.cells_start, l.network_start, l.blood_in, l.blood_out,  l.exchanged_in, l.exchanged_out,
                             l.walls_in,    l.walls_out,     l.drained,  l.reacted_in, l.reacted_out};
   const DrugResponse::Ledger& r = response_->ledger();
-  point.arrays["response_ledger"] = {r.taken_up, r.given_back, r.released_by_death, r.bound_in, r.bound_out};
+  point.arrays["response_ledger"] = {r.taken_up,  r.given_back, r.released_by_death, r.bound_in,
+                                     r.bound_out, r.on_targets, r.off_targets,       r.degraded};
   point.state["has_slope"] = transport_->has_slope() && response_->has_slope();
   use(point);
 }
@@ -1019,7 +1048,7 @@ void Patient::restored(const Checkpoint& point) {
   transport_->ledger() = {l.at(0), l.at(1), l.at(2), l.at(3), l.at(4), l.at(5),
                           l.at(6), l.at(7), l.at(8), l.at(9), l.at(10)};
   const auto& r = point.arrays.at("response_ledger");
-  response_->ledger() = {r.at(0), r.at(1), r.at(2), r.at(3), r.at(4)};
+  response_->ledger() = {r.at(0), r.at(1), r.at(2), r.at(3), r.at(4), r.at(5), r.at(6), r.at(7)};
   const bool slope = point.state.at("has_slope").get<bool>();
   transport_->set_has_slope(slope);
   response_->set_has_slope(slope);

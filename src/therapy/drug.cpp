@@ -141,12 +141,19 @@ Drug read_drug(const Deck& deck, const std::string& name, const Covariates& pati
   d.binding = {.on_rate = number(drug::binding_on_rate),
                .off_rate = number(drug::binding_off_rate),
                .sites = number(drug::binding_sites)};
+  constexpr double avogadro = 6.02214076e23;
+  d.target = {.number = number(drug::target_number) / avogadro,
+              .on_rate = number(drug::target_on_rate),
+              .off_rate = number(drug::target_on_rate) * number(drug::target_affinity),
+              .turnover = number(drug::target_loss),
+              .internalisation = number(drug::target_uptake),
+              .degradation = number(drug::target_degradation)};
   if (deck.flag(drug::diffusivity_includes_binding, name) &&
-      (d.uptake.maximum > 0 || (d.binding.sites > 0 && d.binding.on_rate > 0)))
+      (d.uptake.maximum > 0 || d.target.number > 0 || (d.binding.sites > 0 && d.binding.on_rate > 0)))
     throw InputError(
         fmt::format("{}: the diffusivity of drug {} includes binding, which uptake or binding would count twice; give "
-                    "the diffusivity "
-                    "of the free drug, or set uptake_maximum = 0 fg/min and binding_sites = 0 uM",
+                    "the diffusivity of the free drug, or set uptake_maximum = 0 fg/min, binding_sites = 0 uM and "
+                    "target_number = 0",
                     deck.where(drug::diffusivity_includes_binding, name), name));
 
   d.kill.emax = number(drug::emax);
@@ -236,6 +243,12 @@ const Catalogue& drug_parameters() {
                               &drug::binding_on_rate,
                               &drug::binding_off_rate,
                               &drug::binding_sites,
+                              &drug::target_number,
+                              &drug::target_on_rate,
+                              &drug::target_affinity,
+                              &drug::target_loss,
+                              &drug::target_uptake,
+                              &drug::target_degradation,
                               &drug::emax,
                               &drug::ic50,
                               &drug::assay_duration,

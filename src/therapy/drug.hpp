@@ -27,6 +27,7 @@ struct Drug {
   std::vector<Dose> doses;  ///< [mol]
   CellUptake uptake{};
   MatrixBinding binding{};
+  CellTarget target{};
   KillLaw kill{};
   double threshold = 0;  ///< [mol/m^3] free concentration for the time above threshold
   /// Unbound plasma concentration [mol/m^3], the one the wall sees.
@@ -415,6 +416,44 @@ inline constexpr Parameter binding_sites{.key = "drug.*.binding_sites",
                                          .range = {0, 1e6},
                                          .meaning = "Fixed sites per volume of interstitial fluid; 0: no binding",
                                          .source = "assumed: none for doxorubicin apart from uptake"};
+inline constexpr Parameter target_number{.key = "drug.*.target_number",
+                                         .unit = "1",
+                                         .value = 0,
+                                         .range = {0, 1e9},
+                                         .meaning = "Targets on the surface of a tumour cell; 0: none",
+                                         .source = "assumed: none"};
+inline constexpr Parameter target_on_rate{
+    .key = "drug.*.target_on_rate",
+    .unit = "1/(M s)",
+    .value = 1e5,
+    .range = {1, 1e9},
+    .meaning = "Rate of binding to the target, by free drug in interstitial fluid",
+    .source = "assumed: typical of antibodies; of no account without a target"};
+inline constexpr Parameter target_affinity{
+    .key = "drug.*.target_affinity",
+    .unit = "nM",
+    .value = 1,
+    .range = {1e-6, 1e9},
+    .meaning = "K_D of the target; the rate of release is K_D times that of binding",
+    .source = "assumed: of no account without a target"};
+inline constexpr Parameter target_loss{.key = "drug.*.target_turnover",
+                                       .unit = "1/h",
+                                       .value = 0,
+                                       .range = {0, 1e4},
+                                       .meaning = "Rate at which free targets are taken in and new ones come up",
+                                       .source = "assumed: none"};
+inline constexpr Parameter target_uptake{.key = "drug.*.target_internalisation",
+                                         .unit = "1/h",
+                                         .value = 0,
+                                         .range = {0, 1e4},
+                                         .meaning = "Rate at which complexes are taken in",
+                                         .source = "assumed: none"};
+inline constexpr Parameter target_degradation{.key = "drug.*.target_degradation",
+                                              .unit = "1/h",
+                                              .value = 0,
+                                              .range = {0, 1e4},
+                                              .meaning = "Rate at which drug taken in with its target is degraded",
+                                              .source = "assumed: none"};
 inline constexpr Parameter emax{.key = "drug.*.emax",
                                 .unit = "1/h",
                                 .value = 0.1,

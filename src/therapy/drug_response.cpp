@@ -59,31 +59,53 @@ DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, 
       cell_volume_(cell_volume),
       relative_tolerance_(relative_tolerance) {
   const std::size_t n = cells_.density.size();
-  for (State* s : {&bound_, &in_cells_, &cycling_, &quiescent_}) s->resize(n);
+  for (State* s : all_states()) s->resize(n);
   for (auto* v : {&area_free_, &area_bound_, &area_in_cells_, &peak_free_, &time_above_, &last_free_})
     v->assign(n, 0.0);
+  if (has_target()) {
+    for (auto* v : {&area_complexes_, &area_internalised_}) v->assign(n, 0.0);
+    for (std::size_t i = 0; i < n; ++i)
+      free_targets_.value[i] = cells_.killed[i] ? drug_.target.number * cells_.density[i] : 0.0;
+  }
   double sum = 0;
   for (const double d : cells_.density) sum += d;
   const double mean = sum_over(comm, sum) / std::max(1.0, sum_over(comm, static_cast<double>(n)));
   least_amount_ = 1e-4 * mean * (drug_.uptake.maximum > 0 ? equilibrium_amount(drug_.uptake, scale) : 0.0);
 }
 
+std::vector<DrugResponse::State*> DrugResponse::all_states() {
+  std::vector<State*> all{&bound_, &in_cells_, &cycling_, &quiescent_};
+  if (has_target()) all.insert(all.end(), {&free_targets_, &complexes_, &internalised_});
+  return all;
+}
+
 std::vector<DrugResponse::Named> DrugResponse::states() {
-  return {{"bound", &bound_.value},
-          {"bound_slope", &bound_.slope},
-          {"in_cells", &in_cells_.value},
-          {"in_cells_slope", &in_cells_.slope},
-          {"hazard_cycling", &cycling_.value},
-          {"hazard_cycling_slope", &cycling_.slope},
-          {"hazard_quiescent", &quiescent_.value},
-          {"hazard_quiescent_slope", &quiescent_.slope},
-          {"area_free", &area_free_},
-          {"area_bound", &area_bound_},
-          {"area_in_cells", &area_in_cells_},
-          {"peak_free", &peak_free_},
-          {"time_above", &time_above_},
-          {"last_free", &last_free_},
-          {"cycling_share", &cells_.cycling_share}};
+  std::vector<Named> all{{"bound", &bound_.value},
+                         {"bound_slope", &bound_.slope},
+                         {"in_cells", &in_cells_.value},
+                         {"in_cells_slope", &in_cells_.slope},
+                         {"hazard_cycling", &cycling_.value},
+                         {"hazard_cycling_slope", &cycling_.slope},
+                         {"hazard_quiescent", &quiescent_.value},
+                         {"hazard_quiescent_slope", &quiescent_.slope},
+                         {"area_free", &area_free_},
+                         {"area_bound", &area_bound_},
+                         {"area_in_cells", &area_in_cells_},
+                         {"peak_free", &peak_free_},
+                         {"time_above", &time_above_},
+                         {"last_free", &last_free_},
+                         {"cycling_share", &cells_.cycling_share}};
+  if (has_target()) {
+    all.insert(all.end(), {{"free_targets", &free_targets_.value},
+                           {"free_targets_slope", &free_targets_.slope},
+                           {"complexes", &complexes_.value},
+                           {"complexes_slope", &complexes_.slope},
+                           {"internalised", &internalised_.value},
+                           {"internalised_slope", &internalised_.slope},
+                           {"area_complexes", &area_complexes_},
+                           {"area_internalised", &area_internalised_}});
+  }
+  return all;
 }
 
 double DrugResponse::survival(std::size_t cell) const {
@@ -97,15 +119,21 @@ void DrugResponse::begin_impl(double, double dt) { dt_ = dt; }
 void DrugResponse::stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                               std::span<double> derivative) {
   const double h = sdirk::gamma * dt_;
-  if (number == 1) {
-    for (State* s : {&bound_, &in_cells_, &cycling_, &quiescent_}) s->star = s->value;
-  } else {
-    for (State* s : {&bound_, &in_cells_, &cycling_, &quiescent_}) s->carry_over();
+  for (State* s : all_states()) {
+    if (number == 1) {
+      s->star = s->value;
+    } else {
+      s->carry_over();
+    }
   }
   auto& bound = number == 1 ? bound_.first : bound_.second;
   auto& in_cells = number == 1 ? in_cells_.first : in_cells_.second;
   auto& cycling = number == 1 ? cycling_.first : cycling_.second;
   auto& quiescent = number == 1 ? quiescent_.first : quiescent_.second;
+  auto& free_targets = number == 1 ? free_targets_.first : free_targets_.second;
+  auto& complexes = number == 1 ? complexes_.first : complexes_.second;
+  auto& internalised = number == 1 ? internalised_.first : internalised_.second;
+  const bool targets = has_target();
   auto& rates = rates_[static_cast<std::size_t>(number - 1)];
   rates.fill(0.0);
   const MatrixBinding& binding = drug_.binding;
@@ -132,6 +160,7 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
     quiescent[i] = quiescent_.star[i];
     if (start <= 0) {
       in_cells[i] = in_cells_.star[i];
+      if (targets) free_targets[i] = complexes[i] = internalised[i] = 0;
       sink[i] = out;
       derivative[i] = slope;
       continue;
@@ -165,20 +194,36 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
       out += density * (enters - leaves - released);
       slope += density * inward_slope(uptake, c) / (1 + h * (death + outward_slope(uptake, inside)));
     }
+    if (targets) {
+      const CellTarget& target = drug_.target;
+      const TargetStep next = target_step(target, h, c, free_targets_.star[i], complexes_.star[i],
+                                          internalised_.star[i], killed ? density : 0.0, death);
+      free_targets[i] = next.free;
+      complexes[i] = next.bound;
+      internalised[i] = next.inside;
+      const double off = target.off_rate * next.bound + death * (next.bound + next.inside);
+      rates[4] += next.sink + off;
+      rates[5] += off;
+      rates[6] += target.degradation * next.inside;
+      out += next.sink;
+      slope += next.slope;
+    }
     sink[i] = out;
     derivative[i] = slope;
   }
 }
 
 double DrugResponse::squared_error_impl() const {
-  std::array<double, 4> scale{};
+  const bool targets = has_target();
+  std::array<double, 5> scale{};
   for (std::size_t i = 0; i < in_cells_.second.size(); ++i) {
     scale[0] += in_cells_.second[i] * in_cells_.second[i];
     scale[1] += cycling_.second[i] * cycling_.second[i];
     scale[2] += cells_.killed[i] ? 1.0 : 0.0;
     scale[3] += 1;
+    if (targets) scale[4] += std::pow(free_targets_.second[i] + complexes_.second[i], 2);
   }
-  MPI_Allreduce(MPI_IN_PLACE, scale.data(), 4, MPI_DOUBLE, MPI_SUM, comm_);
+  MPI_Allreduce(MPI_IN_PLACE, scale.data(), 5, MPI_DOUBLE, MPI_SUM, comm_);
   const double amount = std::sqrt(scale[0] / scale[3]);
   const double hazard = std::sqrt(scale[1] / std::max(scale[2], 1.0));
   const double rate = 1 / (sdirk::gamma * dt_);
@@ -190,9 +235,12 @@ double DrugResponse::squared_error_impl() const {
   double sum = 0;
   const double allowed_amount = relative_tolerance_ * (amount + least_amount_);
   const double allowed_hazard = relative_tolerance_ * (hazard + 1e-2);
+  const double allowed_target = relative_tolerance_ * std::sqrt(scale[4] / scale[3]);
   for (std::size_t i = 0; i < in_cells_.second.size(); ++i) {
     if (allowed_amount > 0) sum += std::pow(error(in_cells_, i) / allowed_amount, 2);
     sum += std::pow(error(cycling_, i) / allowed_hazard, 2);
+    if (!targets || allowed_target <= 0) continue;
+    sum += std::pow(error(complexes_, i) / allowed_target, 2) + std::pow(error(internalised_, i) / allowed_target, 2);
   }
   return sum;
 }
@@ -204,6 +252,10 @@ void DrugResponse::end_impl(bool accepted, std::span<const double> first, std::s
     area_free_[i] += w1 * first[i] + w2 * second[i];
     area_bound_[i] += w1 * bound_.first[i] + w2 * bound_.second[i];
     area_in_cells_[i] += w1 * in_cells_.first[i] + w2 * in_cells_.second[i];
+    if (has_target()) {
+      area_complexes_[i] += w1 * complexes_.first[i] + w2 * complexes_.second[i];
+      area_internalised_[i] += w1 * internalised_.first[i] + w2 * internalised_.second[i];
+    }
     peak_free_[i] = std::max(peak_free_[i], second[i]);
     const double a = last_free_[i] - drug_.threshold, b = second[i] - drug_.threshold;
     // Linear between the ends of the step, so that the time is continuous in both.
@@ -214,28 +266,35 @@ void DrugResponse::end_impl(bool accepted, std::span<const double> first, std::s
     }
     last_free_[i] = second[i];
   }
-  std::array<double, 8> sums{};
-  for (std::size_t k = 0; k < 4; ++k) {
-    sums[k] = rates_[0][k];
-    sums[4 + k] = rates_[1][k];
-  }
-  MPI_Allreduce(MPI_IN_PLACE, sums.data(), 8, MPI_DOUBLE, MPI_SUM, comm_);
+  auto sums = rates_;
+  MPI_Allreduce(MPI_IN_PLACE, sums[0].data(), static_cast<int>(2 * booked), MPI_DOUBLE, MPI_SUM, comm_);
   for (std::size_t stage = 0; stage < 2; ++stage) {
     const double weight = (stage == 0 ? w1 : w2) * cell_volume_;
-    ledger_.taken_up += weight * sums[4 * stage];
-    ledger_.given_back += weight * sums[4 * stage + 1];
-    ledger_.released_by_death += weight * sums[4 * stage + 2];
-    const double net = weight * sums[4 * stage + 3];
+    ledger_.taken_up += weight * sums[stage][0];
+    ledger_.given_back += weight * sums[stage][1];
+    ledger_.released_by_death += weight * sums[stage][2];
+    ledger_.on_targets += weight * sums[stage][4];
+    ledger_.off_targets += weight * sums[stage][5];
+    ledger_.degraded += weight * sums[stage][6];
+    const double net = weight * sums[stage][3];
     (net > 0 ? ledger_.bound_in : ledger_.bound_out) += std::abs(net);
   }
   const double rate = 1 / (sdirk::gamma * dt_);
-  for (State* s : {&bound_, &in_cells_, &cycling_, &quiescent_}) s->accept(rate);
+  for (State* s : all_states()) s->accept(rate);
   has_slope_ = true;
 }
 
 double DrugResponse::amount_in_cells() const {
   double sum = 0;
   for (const double a : in_cells_.value) sum += a;
+  return sum_over(comm_, sum * cell_volume_);
+}
+
+double DrugResponse::amount_on_targets() const {
+  double sum = 0;
+  if (has_target()) {
+    for (std::size_t i = 0; i < complexes_.value.size(); ++i) sum += complexes_.value[i] + internalised_.value[i];
+  }
   return sum_over(comm_, sum * cell_volume_);
 }
 

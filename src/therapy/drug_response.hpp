@@ -37,6 +37,12 @@ class DrugResponse final : public LocalReaction {
 
   [[nodiscard]] const std::vector<double>& bound() const { return bound_.value; }        ///< [mol/m^3 of fluid]
   [[nodiscard]] const std::vector<double>& in_cells() const { return in_cells_.value; }  ///< [mol/m^3 of tissue]
+  /// Of targets on cells: free, in complex, and drug taken in by them [mol/m^3 of tissue].
+  [[nodiscard]] const std::vector<double>& free_targets() const { return free_targets_.value; }
+  [[nodiscard]] const std::vector<double>& complexes() const { return complexes_.value; }
+  [[nodiscard]] const std::vector<double>& internalised() const { return internalised_.value; }
+  [[nodiscard]] const std::vector<double>& area_complexes() const { return area_complexes_; }        ///< [mol s/m^3]
+  [[nodiscard]] const std::vector<double>& area_internalised() const { return area_internalised_; }  ///< [mol s/m^3]
   [[nodiscard]] const std::vector<double>& hazard_cycling() const { return cycling_.value; }
   [[nodiscard]] const std::vector<double>& hazard_quiescent() const { return quiescent_.value; }
   [[nodiscard]] const std::vector<double>& area_free() const { return area_free_; }          ///< [mol s/m^3]
@@ -51,11 +57,13 @@ class DrugResponse final : public LocalReaction {
   /// Amounts cumulated since the start over all ranks [mol]: into and out of the cells, to and from the sites.
   struct Ledger {
     double taken_up = 0, given_back = 0, released_by_death = 0, bound_in = 0, bound_out = 0;
+    double on_targets = 0, off_targets = 0, degraded = 0;  ///< off: apart again, or given back by dead cells
   };
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   Ledger& ledger() { return ledger_; }
-  /// Amount now in the cells and on the sites [mol]. Collective.
+  /// Amount now in the cells by their carrier, on targets and taken in by them, and on the sites [mol]. Collective.
   [[nodiscard]] double amount_in_cells() const;
+  [[nodiscard]] double amount_on_targets() const;
   [[nodiscard]] double amount_bound() const;
   void forget_slope() { has_slope_ = false; }
   [[nodiscard]] bool has_slope() const { return has_slope_; }
@@ -74,8 +82,11 @@ class DrugResponse final : public LocalReaction {
   void stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                   std::span<double> derivative) override;
   [[nodiscard]] double squared_error_impl() const override;
-  [[nodiscard]] int error_states_impl() const override { return 2; }
+  [[nodiscard]] int error_states_impl() const override { return has_target() ? 4 : 2; }
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
+
+  [[nodiscard]] bool has_target() const { return drug_.target.number > 0; }
+  [[nodiscard]] std::vector<State*> all_states();
 
   MPI_Comm comm_;
   Drug drug_;
@@ -83,9 +94,12 @@ class DrugResponse final : public LocalReaction {
   double cell_volume_, relative_tolerance_;
   double least_amount_ = 0;  // [mol/m^3], see the constructor
   double dt_ = 0;
-  State bound_, in_cells_, cycling_, quiescent_;
-  std::vector<double> area_free_, area_bound_, area_in_cells_, peak_free_, time_above_, last_free_;
-  std::array<std::array<double, 4>, 2> rates_{};  // per stage: uptake, give-back, release, net binding; local sums
+  State bound_, in_cells_, cycling_, quiescent_, free_targets_, complexes_, internalised_;
+  std::vector<double> area_free_, area_bound_, area_in_cells_, area_complexes_, area_internalised_, peak_free_,
+      time_above_, last_free_;
+  // Per stage, local sums: uptake, give-back, release, net binding; onto targets, off them, degraded.
+  static constexpr std::size_t booked = 7;
+  std::array<std::array<double, booked>, 2> rates_{};
   bool has_slope_ = false;
   Ledger ledger_;
 };

@@ -90,6 +90,30 @@ double equilibrium_bound(const MatrixBinding& binding, double concentration) {
   return binding.sites * on / (on + binding.off_rate);
 }
 
+TargetStep target_step(const CellTarget& target, double h, double c, double free, double bound, double inside,
+                       double density, double death) {
+  // (alpha + a) R - h k_off B = r, -a R + beta B = B*, with a = h k_on c.
+  const double a = h * target.on_rate * std::max(c, 0.0);
+  const double alpha = 1 + h * (target.turnover + death), leaves = h * (target.internalisation + death),
+               beta = 1 + h * target.off_rate + leaves;
+  const double known = free + h * target.turnover * target.number * density;
+  const double both = 1 + leaves;  // beta without k_off
+  const double det = alpha * beta + a * both;
+  TargetStep next;
+  next.free = (beta * known + h * target.off_rate * bound) / det;
+  next.bound = ((alpha + a) * bound + a * known) / det;
+  const double by_a = (bound + known - next.bound * both) / det;
+  const double below = h * target.on_rate * std::min(c, 0.0);
+  next.free -= next.free * both / det * below;
+  next.bound += by_a * below;
+  const double lost = 1 + h * (target.degradation + death);
+  next.inside = (inside + h * target.internalisation * next.bound) / lost;
+  // The fluid loses what binds less what falls apart and what dead cells give back.
+  next.sink = (next.bound - bound) / h + target.internalisation * next.bound - death * next.inside;
+  next.slope = by_a * h * target.on_rate * (1 / h + target.internalisation * (1 - death * h / lost));
+  return next;
+}
+
 CyclingLaw cycling_settings(const Deck& deck) {
   return {.largest = deck.number(cycling::largest),
           .half_pressure = deck.number(cycling::half_pressure),

@@ -72,6 +72,26 @@ struct MatrixBinding {
 /// Bound concentration in equilibrium with `concentration`; both [mol/m^3].
 [[nodiscard]] double equilibrium_bound(const MatrixBinding& binding, double concentration);
 
+/// A target on the surface of cells: free ones are made and lost, complexes with the drug fall apart or are taken in,
+/// where the drug is degraded (Thurber & Weissleder 2011, PLoS ONE 6:e24696; Graff & Wittrup 2003, Cancer Res 63:1288).
+struct CellTarget {
+  double number = 0;           ///< targets of a cell without drug [mol]; 0: none
+  double on_rate = 0;          ///< k_on [m^3/(mol s)], with the free concentration in interstitial fluid
+  double off_rate = 0;         ///< k_off [1/s]
+  double turnover = 0;         ///< loss of free targets, made up for by new ones [1/s]
+  double internalisation = 0;  ///< of complexes, k_e [1/s]
+  double degradation = 0;      ///< of drug inside [1/s]
+};
+/// Free targets, complexes and drug inside after an implicit step of length h at a free concentration c, from `free`,
+/// `bound` and `inside` [mol/m^3 of tissue], for `density` living cells per volume that die at the rate `death`. What
+/// dead cells held goes back to the fluid. `sink` is what the fluid loses [mol/(m^3 s)], `slope` its derivative by c;
+/// below c = 0 both go on linearly. All states stay positive at any h.
+struct TargetStep {
+  double free = 0, bound = 0, inside = 0, sink = 0, slope = 0;
+};
+[[nodiscard]] TargetStep target_step(const CellTarget& target, double h, double c, double free, double bound,
+                                     double inside, double density, double death);
+
 /// Section `cycling` in SI.
 [[nodiscard]] CyclingLaw cycling_settings(const Deck& deck);
 

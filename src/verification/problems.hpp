@@ -33,6 +33,7 @@ using Path = std::filesystem::path;
 [[nodiscard]] VerificationResult embedded(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult embedded_network(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult plasma_pk(MPI_Comm comm, const Path& reference);
+[[nodiscard]] VerificationResult binding_front(MPI_Comm comm, const Path& reference);
 
 /// Observed orders between neighbouring grids: log of the ratio of errors over log of the ratio of spacings.
 [[nodiscard]] std::vector<double> observed_orders(std::span<const double> error, std::span<const double> spacing);

@@ -51,6 +51,7 @@ const std::vector<VerificationProblem>& verification_problems() {
       {"embedded", "exchange with vessels that the cells do not resolve", false, v::embedded},
       {"embedded_network", "exchange of a network of vessels on three grids", false, v::embedded_network},
       {"plasma_pk", "plasma courses of antibodies and of doxorubicin", true, v::plasma_pk},
+      {"binding_front", "a drug that binds all targets it meets on its way into tissue", false, v::binding_front},
   };
   return problems;
 }

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <functional>
 
+#include "base/random.hpp"
+
 namespace sanctuary {
 namespace {
 
@@ -206,6 +208,104 @@ TEST(DrugResponse, BindingFollowsItsClosedForm) {
   full.run(hour, 50, [](double) { return 10.0; });
   EXPECT_LT(full.response.bound()[0], 1e-3);
   EXPECT_NEAR(full.response.bound()[0], 1e-3, 1e-7);
+}
+
+/// An antibody on 5e5 targets per cell: k_on 1e5/(M s), K_D 1 nM, taken in at 0.1/h.
+Drug antibody() {
+  Drug d;
+  d.name = "antibody";
+  d.molar_mass = 150;
+  d.target = {.number = 8.3e-19,
+              .on_rate = 100,
+              .off_rate = 1e-4,
+              .turnover = 0.05 / hour,
+              .internalisation = 0.1 / hour,
+              .degradation = 0.03 / hour};
+  return d;
+}
+
+TEST(TargetStep, IsPositiveKeepsItsSumsAndKnowsItsSlope) {
+  const RandomStream random(1, "target steps");
+  const auto draw = [&](std::uint64_t k, double low, double high) {
+    return low * std::pow(high / low, random.uniform(k));
+  };
+  for (std::uint64_t trial = 0; trial < 10000; ++trial) {
+    const std::uint64_t k = 20 * trial;
+    const CellTarget t{.number = draw(k, 1e-21, 1e-17),
+                       .on_rate = draw(k + 1, 1, 1e5),
+                       .off_rate = draw(k + 2, 1e-7, 1),
+                       .turnover = draw(k + 3, 1e-7, 1e-2),
+                       .internalisation = draw(k + 4, 1e-7, 1e-2),
+                       .degradation = draw(k + 5, 1e-7, 1e-2)};
+    const double h = draw(k + 6, 1e-2, 1e6), c = draw(k + 7, 1e-9, 1e-3), density = draw(k + 8, 1e12, 1e15),
+                 death = random.uniform(k + 9) < 0.5 ? 0.0 : draw(k + 10, 1e-8, 1e-3);
+    const double all = t.number * density, share = random.uniform(k + 11), inside = all * random.uniform(k + 12);
+    const TargetStep next = target_step(t, h, c, all * share, all * (1 - share), inside, density, death);
+    EXPECT_GE(next.free, 0);
+    EXPECT_GE(next.bound, 0);
+    EXPECT_GE(next.inside, 0);
+    EXPECT_GE(next.slope, 0);
+    // Drug: what the fluid lost is in complexes and cells, or degraded.
+    const double gained = next.bound + next.inside - all * (1 - share) - inside + h * t.degradation * next.inside;
+    EXPECT_NEAR(h * next.sink, gained, 1e-9 * (all + inside + std::abs(gained) + h * death * inside));
+    // Targets: free and in complex, but for what is made, lost and taken in.
+    const double targets =
+        next.free + next.bound - all -
+        h * (t.turnover * (all - next.free) - death * (next.free + next.bound) - t.internalisation * next.bound);
+    EXPECT_NEAR(targets, 0, 1e-9 * all * (1 + h * t.turnover));
+    const double step = 1e-4 * c;
+    const double up = target_step(t, h, c + step, all * share, all * (1 - share), inside, density, death).sink,
+                 down = target_step(t, h, c - step, all * share, all * (1 - share), inside, density, death).sink;
+    EXPECT_NEAR(next.slope, (up - down) / (2 * step),
+                1e-5 * next.slope + (1e-9 * std::abs(next.sink) + 1e-14 * all / h) / step);
+    const TargetStep below = target_step(t, h, -c, all * share, all * (1 - share), inside, density, death),
+                     zero = target_step(t, h, 0, all * share, all * (1 - share), inside, density, death);
+    EXPECT_NEAR(below.sink, zero.sink - zero.slope * c,
+                1e-9 * (std::abs(zero.sink) + zero.slope * c) + 1e-14 * all / h);
+  }
+}
+
+TEST(DrugResponse, TargetsComeToTheirSteadyState) {
+  // k_on c R = (k_off + k_e) B, k_deg (R0 - R) = k_e B, k_e B = k_d I.
+  const Drug drug = antibody();
+  const CellTarget& t = drug.target;
+  Driver d(drug, one_cell());
+  const double c = 3e-6;
+  d.run(1000 * hour, 400, [&](double) { return c; });
+  const double all = t.number * 1e15, ratio = t.on_rate * c / (t.off_rate + t.internalisation);
+  const double free = all / (1 + ratio * t.internalisation / t.turnover);
+  EXPECT_NEAR(d.response.free_targets()[0], free, 1e-9 * all);
+  EXPECT_NEAR(d.response.complexes()[0], ratio * free, 1e-9 * all);
+  EXPECT_NEAR(d.response.internalised()[0], ratio * free * t.internalisation / t.degradation, 1e-9 * all);
+  EXPECT_NEAR(d.sink[0], t.internalisation * ratio * free, 1e-9 * t.internalisation * all);
+}
+
+TEST(DrugResponse, TargetsAreOfSecondOrderAndTheirAmountsClose) {
+  Drug drug = antibody();
+  drug.kill = {.emax = 0.05 / hour, .ec50 = 1e-5, .hill = 1, .quiescent_factor = 0.3};
+  const auto course = [](double t) { return 2e-5 * (1 - std::exp(-t / 7200)) * std::exp(-t / 36000); };
+  const auto complexes = [&](int steps) {
+    Driver d(drug, one_cell());
+    d.run(20 * hour, steps, course);
+    const DrugResponse::Ledger& l = d.response.ledger();
+    EXPECT_GT(l.off_targets, 0.01 * l.on_targets);
+    EXPECT_GT(l.degraded, 0.01 * l.on_targets);
+    EXPECT_NEAR(l.on_targets - l.off_targets - l.degraded, d.response.amount_on_targets(), 1e-12 * l.on_targets);
+    return d.response.complexes()[0];
+  };
+  const double exact = complexes(12800), coarse = complexes(200) - exact, fine = complexes(400) - exact;
+  EXPECT_NEAR(std::log2(coarse / fine), 2, 0.15);
+}
+
+TEST(DrugResponse, FastBindingFollowsTheEquilibrium) {
+  Drug drug = antibody();
+  drug.target = {.number = 8.3e-19, .on_rate = 1e5, .off_rate = 0.1};  // 1e8/(M s), K_D 1 nM
+  Driver d(drug, one_cell());
+  const auto course = [](double t) { return 5e-6 * (1 + std::sin(t / 20000)); };
+  d.run(30 * hour, 120, course);  // steps of 900 s against a binding within a second
+  const double c = course(30 * hour), all = 8.3e-19 * 1e15;
+  EXPECT_NEAR(d.response.complexes()[0], all * c / (c + 1e-6), 2e-3 * all);
+  EXPECT_NEAR(d.response.complexes()[0] + d.response.free_targets()[0], all, 1e-12 * all);
 }
 
 TEST(DrugResponse, HostTakesUpButIsNotKilled) {
