@@ -173,9 +173,9 @@ class TransportSolver {
   std::function<double(double)> inlet = [](double) { return 0.0; };
   std::function<double(double)> outside = [](double) { return 0.0; };
   double relative_tolerance = 1e-3;  ///< of the time error of a step
-  double scale = 1;           ///< a typical concentration
-  double least_share = 1e-4;  ///< of it: what lies below is held to the error of this
-  double linear_tolerance = 1e-12;  ///< diagonally scaled true residual of a stage
+  double scale = 1;                  ///< a typical concentration
+  double least_share = 1e-4;         ///< of it: what lies below is held to the error of this
+  double linear_tolerance = 1e-12;   ///< diagonally scaled true residual of a stage
   /// If positive, a stage is also done once its residual, as an error of the step, is below this share of the allowed
   /// time error. Amounts close at any value; outcomes that must agree to 1e-8 between rank counts want 0.
   double linear_fraction = 0;
