@@ -387,6 +387,10 @@ void Patient::set_up_drug() {
       piece.from_tissue = flux.tissue * surface;
       set_tissue(coefficient[embedded_->piece_cell()[p]], embedded_->exchange()->resistance(p),
                  settings_.on.convection ? drug.retardation * blood.leak[p] : 0.0, piece);
+      // A wall that resists far more than the tissue: vessels do not feel each other, as for pressure. What filtration
+      // carries through such a wall does not spread by diffusion, so that values of vessels near by would not add up.
+      constexpr double wall_limited = 0.02;  // P R/D
+      if (permeability * radius < wall_limited * coefficient[embedded_->piece_cell()[p]]) piece.coupling = 0;
       const double cells_flow = (1 - k) * blood.red_cells[p];
       const auto carrier = [&](double q) {
         return dilution * std::copysign(std::max(std::abs(q) - cells_flow, least_plasma * std::abs(q)), q);
