@@ -376,5 +376,39 @@ TEST_F(PatientTest, SwitchPhaseSeparation) {
   EXPECT_LT(off.haematocrit_spread(), 0.2 * on.haematocrit_spread());
 }
 
+/// Values near trastuzumab's (Bruno 2005), 5e5 targets of 1 nM on each cell.
+constexpr const char* antibody = R"(
+[drug.antibody]
+molar_mass = 145531 g/mol
+stokes_radius = 5 nm
+lipophilic_permeability = 0 cm/s
+unbound_fraction = 1
+clearance = 0.225 L/d
+volume1 = 2.95 L
+flow2 = 0.4838 L/d
+volume2 = 4.79 L
+flow3 = 0 L/h
+dose_per_weight = 0.1 mg/kg
+infusion_duration = 30 min
+uptake_maximum = 0 fg/min
+emax = 0 1/h
+target_number = 5e5
+target_on_rate = 1e5 1/(M s)
+target_turnover = 0.04 1/h
+target_internalisation = 0.04 1/h
+target_degradation = 0.02 1/h
+)";
+
+TEST_F(PatientTest, AnAntibodyOverThreeWeeksTakesHundredsOfStepsAndItsTargetsHoldItBack) {
+  const std::vector<Override> weeks{{"patient.duration", "21 d"}, {"output.times", "0 h"}};
+  const Treated held = run(std::string(small_nodule) + antibody, weeks);
+  EXPECT_LT(held.patient->steps(), 600);
+  std::vector<Override> free = weeks;
+  free.push_back({"drug.antibody.target_number", "0"});
+  const Treated through = run(std::string(small_nodule) + antibody, free);
+  EXPECT_LT(held["antibody_auc_umol_h_L_mean"], 0.8 * through["antibody_auc_umol_h_L_mean"]);
+  EXPECT_GT(held["antibody_auc_internalised_umol_h_L_mean"], held["antibody_auc_umol_h_L_mean"]);
+}
+
 }  // namespace
 }  // namespace sanctuary
