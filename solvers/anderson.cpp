@@ -2,14 +2,15 @@
 
 #include <cmath>
 
+#include "base/comm.hpp"
+
 namespace sanctuary {
 namespace {
 
 double dot(std::span<const double> a, std::span<const double> b, MPI_Comm comm) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, comm);
-  return sum;
+  return sum_over(comm, sum);
 }
 
 void add(std::span<double> to, double factor, std::span<const double> what) {

@@ -40,47 +40,21 @@ void set_convection(double flow_first, double flow_second, PieceCoefficients& pi
   piece.weight = std::clamp(upstream_weight(kappa), 0.0, std::min(1.0, in / exchange));
 }
 
-namespace {
-
-/// Entries in each own row of nodes and pieces that are joined.
-std::vector<PetscInt> joined_entries(const EmbeddedNetwork& network) {
-  std::vector<PetscInt> of_row(static_cast<std::size_t>(network.local_unknowns(true)), 3);
-  std::fill_n(of_row.begin(), network.nodes(), 1);
-  for (const auto& ends : network.network().piece_nodes) {
-    for (const long n : ends) {
-      if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
-    }
-  }
-  return of_row;
-}
-
-/// A matrix with room for all entries: it would move all it holds for each that has none.
-MatHandle matrix_with_room(const EmbeddedNetwork& network, const std::vector<PetscInt>& of_row) {
-  const PetscInt unknowns = network.local_unknowns(true);
-  std::vector<PetscInt> here = of_row;
-  for (PetscInt& n : here) n = std::min(n, unknowns);
-  MatHandle matrix;
-  petsc(MatCreateAIJ(network.grid().comm(), unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 0, here.data(), 0,
-                     of_row.data(), matrix.out()));
-  petsc(MatSetOption(matrix.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  return matrix;
-}
-
-}  // namespace
-
 NetworkMatrices::NetworkMatrices(const EmbeddedNetwork& network, ExchangeForm form)
     : embedded_(&network),
       between_(form != ExchangeForm::by_cell && !network.plain()),
       rows_(exchange_rows(network.grid().comm(), network.exchange(), form)),
       exchange_(network.grid(), rows_, network.local_unknowns(true)) {
-  std::vector<PetscInt> of_row = joined_entries(network);
+  std::vector<PetscInt> of_row = joined_entries(network, true);
   for (std::size_t i = 0; i < rows_.count(); ++i) {  // their outlets and the nodes they are fed from
     of_row[network.nodes() + rows_.piece(i)] += 2 * static_cast<PetscInt>(exchange_.partners(i));
   }
-  n_ = matrix_with_room(network, of_row);
+  n_ = matrix_with_room(network.grid().comm(), of_row);
 }
 
-void NetworkMatrices::want_alone() { alone_ = matrix_with_room(*embedded_, joined_entries(*embedded_)); }
+void NetworkMatrices::want_alone() {
+  alone_ = matrix_with_room(embedded_->grid().comm(), joined_entries(*embedded_, true));
+}
 
 void NetworkMatrices::assemble(std::span<const PieceCoefficients> pieces, std::span<const double> node_outflow,
                                double storage_rate) {

@@ -407,12 +407,7 @@ EmbeddedNetwork::EmbeddedNetwork(const Grid& grid, const CutNetwork& network) : 
   ExchangeGeometry plain;
   plain.cell_offset.resize(own + 1);
   std::iota(plain.cell_offset.begin(), plain.cell_offset.end(), std::size_t{0});
-  for (std::size_t p = 0; p < own; ++p) {
-    const auto& c = network.piece_cell[p];
-    plain.cell.push_back(
-        {static_cast<std::int32_t>(c[0]), static_cast<std::int32_t>(c[1]), static_cast<std::int32_t>(c[2])});
-  }
-  plain.weight.assign(own, 1.0);
+  for (std::size_t p = 0; p < own; ++p) plain.add_cell(network.piece_cell[p], 1.0);
   plain.curvature.assign(own, 0.0);
   plain.length.assign(network.piece_length.begin(), network.piece_length.begin() + static_cast<long>(own));
   plain.own.assign(own, 0.0);
@@ -516,6 +511,28 @@ void EmbeddedNetwork::set_values(std::span<const double> nodes_in, std::span<con
   const WriteAccess access(values);
   std::copy(nodes_in.begin(), nodes_in.begin() + static_cast<long>(nodes()), access.data());
   std::copy(pieces_in.begin(), pieces_in.begin() + static_cast<long>(pieces()), access.data() + nodes());
+}
+
+std::vector<PetscInt> joined_entries(const EmbeddedNetwork& network, bool with_pieces) {
+  std::vector<PetscInt> of_row(static_cast<std::size_t>(network.local_unknowns(with_pieces)), 3);
+  std::fill_n(of_row.begin(), network.nodes(), 1);
+  for (const auto& ends : network.network().piece_nodes) {
+    for (const long n : ends) {
+      if (static_cast<std::size_t>(n) < network.nodes()) ++of_row[static_cast<std::size_t>(n)];
+    }
+  }
+  return of_row;
+}
+
+MatHandle matrix_with_room(MPI_Comm comm, const std::vector<PetscInt>& entries) {
+  const auto unknowns = static_cast<PetscInt>(entries.size());
+  std::vector<PetscInt> here = entries;
+  for (PetscInt& n : here) n = std::min(n, unknowns);
+  MatHandle matrix;
+  petsc(MatCreateAIJ(comm, unknowns, unknowns, PETSC_DETERMINE, PETSC_DETERMINE, 0, here.data(), 0, entries.data(),
+                     matrix.out()));
+  petsc(MatSetOption(matrix.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  return matrix;
 }
 
 }  // namespace sanctuary

@@ -113,4 +113,10 @@ class EmbeddedNetwork {
   bool plain_ = true;
 };
 
+/// Entries in each own row of a matrix of nodes (and pieces) in which what a piece joins is coupled.
+[[nodiscard]] std::vector<PetscInt> joined_entries(const EmbeddedNetwork& network, bool with_pieces);
+/// A square matrix with room for that many entries in each own row: it would move all it holds for each that has none.
+/// Collective.
+[[nodiscard]] MatHandle matrix_with_room(MPI_Comm comm, const std::vector<PetscInt>& entries);
+
 }  // namespace sanctuary

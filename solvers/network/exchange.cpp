@@ -502,12 +502,7 @@ ExchangeGeometry exchange_geometry(const GridSpec& spec, std::span<const VesselP
     offset.push_back(share.size());
   }
   geometry.cell_offset.assign(offset.begin(), offset.begin() + static_cast<long>(own) + 1);
-  for (std::size_t s = 0; s < offset[own]; ++s) {
-    const Cell& c = share[s].cell;
-    geometry.cell.push_back(
-        {static_cast<std::int32_t>(c[0]), static_cast<std::int32_t>(c[1]), static_cast<std::int32_t>(c[2])});
-    geometry.weight.push_back(share[s].weight);
-  }
+  for (std::size_t s = 0; s < offset[own]; ++s) geometry.add_cell(share[s].cell, share[s].weight);
   for (const VesselPiece& piece : pieces) geometry.length.push_back(piece.length);
   geometry.own.assign(all, 0.0);
   geometry.neighbour_offset.assign(1, 0);

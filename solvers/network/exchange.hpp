@@ -107,6 +107,11 @@ struct ExchangeGeometry {
   std::vector<std::size_t> neighbour_offset;  ///< the same rows
   std::vector<Neighbour> neighbour;
   std::vector<Member> member;
+  void add_cell(const std::array<long, 3>& place, double part) {
+    cell.push_back({static_cast<std::int32_t>(place[0]), static_cast<std::int32_t>(place[1]),
+                    static_cast<std::int32_t>(place[2])});
+    weight.push_back(part);
+  }
   /// Number of own pieces.
   [[nodiscard]] std::size_t owned() const { return cell_offset.size() - 1; }
   /// Resistance between the cells of a piece and its wall [1/m], to be divided by the diffusivity.

@@ -337,15 +337,9 @@ class Deck::Reader {
     if (repeats_default && !parameter->required && !parameter->presets && text == default_text(*parameter)) {
       value = default_of(*parameter, name);
     } else {
-      value.base = folder_of(origin);
-      Judged judged = judge(*parameter, text, value.base);
+      Judged judged = judge(*parameter, text, folder_of(origin));
       if (!judged.problem.empty()) return fault(origin, key, judged.problem, judged.expected, judged.meant);
-      value.parameter = parameter;
-      value.name = name;
-      value.text = text;
-      value.si = std::move(judged.si);
-      value.declared = std::move(judged.declared);
-      value.items = std::move(judged.items);
+      value = value_of(*parameter, name, text, folder_of(origin), std::move(judged));
       value.origin = origin;
       value.is_default = false;
     }
@@ -391,28 +385,36 @@ class Deck::Reader {
     return origin.line == 0 ? working : (working / origin.file).parent_path();
   }
 
-  // Defaults are checked by catalogue_faults, not at every reading: one may stand outside its range to mean "not
-  // given".
-  [[nodiscard]] Value default_of(const Parameter& parameter, const std::string& name) const {
+  [[nodiscard]] static Value value_of(const Parameter& parameter, const std::string& name, const std::string& text,
+                                      const std::filesystem::path& base, Judged judged) {
     Value value;
     value.parameter = &parameter;
     value.name = name;
-    value.base = folder_of({});
-    value.text = default_text(parameter);
-    if (parameter.kind == Kind::number) {
-      value.declared = {parameter.value};
-      value.si = {units::to_si(parameter.value, parameter.unit)};
-      return value;
-    }
-    Judged judged = judge(parameter, value.text, value.base);
-    if (!judged.problem.empty() && (parameter.kind == Kind::integer || parameter.kind == Kind::flag)) {
-      judged.si = judged.declared = {parameter.value};
-      judged.items = {value.text};
-    }
+    value.text = text;
     value.si = std::move(judged.si);
     value.declared = std::move(judged.declared);
     value.items = std::move(judged.items);
+    value.base = base;
     return value;
+  }
+
+  // Defaults are checked by catalogue_faults, not at every reading: one may stand outside its range to mean "not
+  // given".
+  [[nodiscard]] Value default_of(const Parameter& parameter, const std::string& name) const {
+    const std::string text = default_text(parameter);
+    const std::filesystem::path base = folder_of({});
+    Judged judged;
+    if (parameter.kind == Kind::number) {
+      judged.declared = {parameter.value};
+      judged.si = {units::to_si(parameter.value, parameter.unit)};
+    } else {
+      judged = judge(parameter, text, base);
+    }
+    if (!judged.problem.empty() && (parameter.kind == Kind::integer || parameter.kind == Kind::flag)) {
+      judged.si = judged.declared = {parameter.value};
+      judged.items = {text};
+    }
+    return value_of(parameter, name, text, base, std::move(judged));
   }
 
   void fill_defaults() {
@@ -450,14 +452,7 @@ class Deck::Reader {
       Judged judged = judge(*value.parameter, by.text, value.base);
       if (!judged.problem.empty())
         throw std::logic_error(fmt::format("preset {}: {} = {}: {}", choice, key, by.text, judged.problem));
-      Value by_choice;
-      by_choice.parameter = value.parameter;
-      by_choice.name = value.name;
-      by_choice.text = std::move(by.text);
-      by_choice.si = std::move(judged.si);
-      by_choice.declared = std::move(judged.declared);
-      by_choice.items = std::move(judged.items);
-      by_choice.base = folder_of({});
+      Value by_choice = value_of(*value.parameter, value.name, by.text, folder_of({}), std::move(judged));
       if (!plain) by_choice.preset = choice;
       by_choice.preset_source = std::move(by.source);
       value = std::move(by_choice);

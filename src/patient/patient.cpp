@@ -556,7 +556,7 @@ void Patient::record_series(double dt) {
   push(name + "_free_mean", "umol/L", weighted_mean(comm_, values, in_tumour) / micromolar);
   push(name + "_cells_mean", "umol/L", weighted_mean(comm_, response_->in_cells(), in_tumour) / micromolar);
   push(name + "_bound_mean", "umol/L", weighted_mean(comm_, response_->bound(), in_tumour) / micromolar);
-  if (settings_.drugs.front().target.number > 0) {
+  if (response_->has_target()) {
     push(name + "_complexes_mean", "umol/L", weighted_mean(comm_, response_->complexes(), in_tumour) / micromolar);
     push(name + "_internalised_mean", "umol/L",
          weighted_mean(comm_, response_->internalised(), in_tumour) / micromolar);
@@ -614,7 +614,7 @@ std::vector<BalanceEntry> Patient::balance() const {
         l.exchanged_in + l.walls_in);
     add({name, "cells", 0, r.taken_up, r.given_back + r.released_by_death, response_->amount_in_cells()}, r.taken_up);
     add({name, "sites", 0, r.bound_in, r.bound_out, response_->amount_bound()}, r.bound_in);
-    if (settings_.drugs.front().target.number > 0)
+    if (response_->has_target())
       add({name, "targets", 0, r.on_targets, r.off_targets + r.degraded, response_->amount_on_targets()}, r.on_targets);
   }
   return all;
@@ -702,7 +702,7 @@ void Patient::with_output(
         [&](std::size_t c) { return r.area_bound()[c] / (micromolar * hour); });
     add(name + "_auc_cells", "umol h/L", "area under the concentration in cells",
         [&](std::size_t c) { return r.area_in_cells()[c] / (micromolar * hour); });
-    if (settings_.drugs.front().target.number > 0) {
+    if (response_->has_target()) {
       add(name + "_complexes", "umol/L", "drug on targets of cells, per tissue",
           [&](std::size_t c) { return r.complexes()[c] / micromolar; });
       add(name + "_internalised", "umol/L", "drug taken in with its target, per tissue",
@@ -862,7 +862,7 @@ Patient::Findings Patient::findings() const {
     };
     exposure(response_->area_free(), micromolar * hour, "auc_umol_h_L");
     exposure(response_->area_in_cells(), micromolar * hour, "auc_cells_umol_h_L");
-    if (settings_.drugs.front().target.number > 0) {
+    if (response_->has_target()) {
       exposure(response_->area_complexes(), micromolar * hour, "auc_complexes_umol_h_L");
       exposure(response_->area_internalised(), micromolar * hour, "auc_internalised_umol_h_L");
     }

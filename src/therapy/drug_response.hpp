@@ -37,6 +37,7 @@ class DrugResponse final : public LocalReaction {
 
   [[nodiscard]] const std::vector<double>& bound() const { return bound_.value; }        ///< [mol/m^3 of fluid]
   [[nodiscard]] const std::vector<double>& in_cells() const { return in_cells_.value; }  ///< [mol/m^3 of tissue]
+  [[nodiscard]] bool has_target() const { return drug_.target.number > 0; }
   /// Of targets on cells: free, in complex, and drug taken in by them [mol/m^3 of tissue].
   [[nodiscard]] const std::vector<double>& free_targets() const { return free_targets_.value; }
   [[nodiscard]] const std::vector<double>& complexes() const { return complexes_.value; }
@@ -85,7 +86,6 @@ class DrugResponse final : public LocalReaction {
   [[nodiscard]] int error_states_impl() const override { return has_target() ? 4 : 2; }
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
 
-  [[nodiscard]] bool has_target() const { return drug_.target.number > 0; }
   [[nodiscard]] std::vector<State*> all_states();
 
   MPI_Comm comm_;

@@ -207,11 +207,7 @@ void check(const PlasmaModel& m, const std::vector<Dose>& doses) {
 class PlasmaKinetics::Course {
  public:
   Course(const PlasmaModel& model, const std::vector<Dose>& doses, std::vector<double> events)
-      : model_(model), events_(std::move(events)), linear_(model.saturable_rate <= 0 && model.target.half <= 0) {
-    for (int i = 0; i < 2; ++i) {
-      const auto p = static_cast<std::size_t>(i);
-      peripheral_[p] = model.flow[p] > 0 && model.peripheral[p] > 0;
-    }
+      : model_(model), events_(std::move(events)) {
     jump_.assign(events_.size(), State{});
     input_.assign(events_.size(), {0, 0});
     double given = 0;
@@ -235,7 +231,7 @@ class PlasmaKinetics::Course {
     for (const Place p : {at_host, of_target}) unit_[p] = concentration;
     for (const Place p : {of_area, of_metabolite_area}) unit_[p] = concentration * day;
     paths_.resize(events_.size());
-    if (linear_) {
+    if (model_.linear()) {
       system_ = build(false);
       full_system_ = build(true);
     }
@@ -255,7 +251,7 @@ class PlasmaKinetics::Course {
   /// The state at t1 with integrals from t0 on.
   [[nodiscard]] State from_to(double t0, double t1) const {
     constexpr std::array integrals{of_area, of_metabolite_area, of_formed, of_eliminated};
-    if (!linear_) {
+    if (!model_.linear()) {
       State now = at(t1, true);
       const State before = at(t0, true);
       for (const Place p : integrals) now[p] -= before[p];
@@ -307,7 +303,7 @@ class PlasmaKinetics::Course {
     const PlasmaModel& m = model_;
     std::vector<std::size_t> place{in_plasma};
     for (std::size_t i = 0; i < 2; ++i) {
-      if (peripheral_[i]) place.push_back(in_second + i);
+      if (model_.has_peripheral(i)) place.push_back(in_second + i);
     }
     if (m.absorption_rate > 0) place.push_back(in_gut);
     std::size_t amounts = place.size();
@@ -328,7 +324,7 @@ class PlasmaKinetics::Course {
     };
     put(in_plasma, in_plasma, -m.clearance / m.volume);
     for (std::size_t i = 0; i < 2; ++i) {
-      if (!peripheral_[i]) continue;
+      if (!model_.has_peripheral(i)) continue;
       put(in_plasma, in_plasma, -m.flow[i] / m.volume);
       put(in_second + i, in_plasma, m.flow[i] / m.volume);
       put(in_second + i, in_second + i, -m.flow[i] / m.peripheral[i]);
@@ -354,21 +350,23 @@ class PlasmaKinetics::Course {
 
   /// The state after an event and before the next.
   [[nodiscard]] State within(std::size_t event, double time, bool integrals) const {
-    if (linear_) return step(at_event_[event], input_[event], time - events_[event], integrals);
+    if (model_.linear()) return step(at_event_[event], input_[event], time - events_[event], integrals);
     // Steps of the method's own choice, the same in whatever order times are asked for; from the last one to `time`.
     Path& path = paths_[event];
     if (path.node.empty()) path.node.emplace_back(events_[event], at_event_[event]);
     const double end = event + 1 < events_.size() ? events_[event + 1] : std::numeric_limits<double>::infinity();
     while (path.node.back().first < time) {
       auto [t, x] = path.node.back();
-      advance(x, input_[event], t, end, path.length, true);
+      advance(x, input_[event], t, end, path.length);
       path.node.emplace_back(t, x);
     }
     auto node = std::upper_bound(path.node.begin(), path.node.end(), time,
                                  [](double value, const auto& n) { return value < n.first; });
     auto [t, x] = *std::prev(node);
-    double length = time - t;
-    while (t < time) advance(x, input_[event], t, time, length, false);
+    while (t < time) {
+      double length = time - t;
+      advance(x, input_[event], t, time, length);
+    }
     return x;
   }
 
@@ -401,7 +399,7 @@ class PlasmaKinetics::Course {
                      (m.target.internalisation - m.target.turnover) * held;
     }
     for (std::size_t i = 0; i < 2; ++i) {
-      if (!peripheral_[i]) continue;
+      if (!model_.has_peripheral(i)) continue;
       const double exchange = m.flow[i] * (c - x[in_second + i] * unit_[in_second + i] / m.peripheral[i]);
       d[in_plasma] -= exchange;
       d[in_second + i] = exchange;
@@ -418,8 +416,7 @@ class PlasmaKinetics::Course {
   }
 
   /// One step of the method, of `length` at most and not beyond `end`; `length` becomes that of the next.
-  void advance(State& x, const std::array<double, 2>& input, double& time, double end, double& length,
-               bool keep) const {
+  void advance(State& x, const std::array<double, 2>& input, double& time, double end, double& length) const {
     constexpr double tolerance = 1e-10;
     auto method = odeint::make_controlled<odeint::runge_kutta_dopri5<State>>(1e-3 * tolerance, tolerance);
     const auto system = [&](const State& v, State& d, double) { slope(v, input, d); };
@@ -431,8 +428,7 @@ class PlasmaKinetics::Course {
       if (method.try_step(system, v, now, taken) == odeint::success) {
         time = cut ? end : now;
         // A step that an event cut short says nothing of the next, which begins anew.
-        if (keep && !cut) length = taken;
-        if (!keep) length = std::max(end - time, 0.0);
+        if (!cut) length = taken;
         break;
       }
       length = taken;
@@ -442,8 +438,6 @@ class PlasmaKinetics::Course {
 
   PlasmaModel model_;
   std::vector<double> events_;
-  bool linear_;
-  std::array<bool, 2> peripheral_{};
   std::vector<State> jump_, at_event_;
   std::vector<std::array<double, 2>> input_;  // after each event: into the plasma, into the gut [mol/s]
   System system_, full_system_;
@@ -470,7 +464,7 @@ double PlasmaKinetics::area(double t0, double t1) const {
 }
 
 double PlasmaKinetics::total_area() const {
-  if (!linear()) throw InputError("plasma kinetics: the area to infinity is known for linear models only");
+  if (!model_.linear()) throw InputError("plasma kinetics: the area to infinity is known for linear models only");
   double dose_sum = 0;
   for (const auto& dose : doses_) dose_sum += dose.amount;
   if (dose_sum == 0) return 0.0;
@@ -522,7 +516,7 @@ std::vector<double> PlasmaKinetics::rates() const {
   system[0][0] = model_.clearance / model_.volume;
   std::size_t n = 1;
   for (std::size_t i = 0; i < 2; ++i) {
-    if (!(model_.flow[i] > 0 && model_.peripheral[i] > 0)) continue;
+    if (!model_.has_peripheral(i)) continue;
     volume[n] = model_.peripheral[i];
     system[0][0] += model_.flow[i] / model_.volume;
     system[n][n] = model_.flow[i] / volume[n];

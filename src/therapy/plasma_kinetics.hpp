@@ -34,6 +34,9 @@ struct PlasmaModel {
   double host_rate = 0;                    ///< of a compartment that follows the plasma and takes nothing from it [1/s]
   PlasmaTarget target{};
   PlasmaMetabolite metabolite{};
+  [[nodiscard]] bool linear() const { return saturable_rate <= 0 && target.half <= 0; }
+  /// Of the peripheral compartments, 0 or 1.
+  [[nodiscard]] bool has_peripheral(std::size_t i) const { return flow[i] > 0 && peripheral[i] > 0; }
 };
 
 /// One dose into the central compartment or the gut; a duration of zero is a bolus.
@@ -46,8 +49,8 @@ struct Dose {
 
 /// Plasma concentration of a drug. Linear models are stepped exactly, by the exponential of their matrix: its powers
 /// have no negative entries, so near-equal rates and short infusions lose no digits and nothing falls below zero.
-/// Models that saturate, or have a target, are integrated by an L-stable Rosenbrock method of fourth order to 1e-10.
-/// Times in any order; concentrations are of drug that no target holds.
+/// Models that saturate, or have a target, are integrated by the method of Dormand and Prince to 1e-10. Times in any
+/// order; concentrations are of drug that no target holds.
 class PlasmaKinetics {
  public:
   /// Throws InputError when a volume is not positive or a rate, duration or amount is negative or not finite, and for a
@@ -87,7 +90,6 @@ class PlasmaKinetics {
   [[nodiscard]] std::vector<double> rates() const;
   [[nodiscard]] const std::vector<Dose>& doses() const { return doses_; }
   [[nodiscard]] const PlasmaModel& model() const { return model_; }
-  [[nodiscard]] bool linear() const { return model_.saturable_rate <= 0 && model_.target.half <= 0; }
 
  private:
   class Course;

@@ -127,21 +127,10 @@ FluidSolver::FluidSolver(const Grid& grid, const EmbeddedNetwork* network, const
       solver_(grid, network ? network->local_unknowns(false) : 0, "pressure_", true, inverse_.get()) {
   rhs_cells_ = grid.vector();
   if (!network_) return;
-  const PetscInt nodes = network_->local_unknowns(false);
-  exchange_ = std::make_unique<VesselExchange>(
-      grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel), nodes);
-  // Room for all entries: the matrix would move all it holds for each that has none.
-  std::vector<PetscInt> of_node(network_->nodes(), 1);
-  for (const auto& ends : network_->network().piece_nodes) {
-    for (const long n : ends) {
-      if (at(n) < of_node.size()) ++of_node[at(n)];
-    }
-  }
-  const std::vector<PetscInt> others = of_node;
-  for (PetscInt& n : of_node) n = std::min(n, nodes);
-  petsc(MatCreateAIJ(grid.comm(), nodes, nodes, PETSC_DETERMINE, PETSC_DETERMINE, 0, of_node.data(), 0, others.data(),
-                     n_.out()));
-  petsc(MatSetOption(n_.get(), MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
+  exchange_ =
+      std::make_unique<VesselExchange>(grid, exchange_rows(grid.comm(), network_->exchange(), ExchangeForm::own_vessel),
+                                       network_->local_unknowns(false));
+  n_ = matrix_with_room(grid.comm(), joined_entries(*network_, false));
   rhs_network_ = solver_.network_vector();
 }
 

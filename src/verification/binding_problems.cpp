@@ -63,7 +63,7 @@ Uptake run(MPI_Comm comm, const Tissue& tissue, double until, const std::functio
     const bool good = report.converged && report.error <= 1;
     if (good) time += dt;
     ++(good ? found.steps : found.refused);
-    dt *= report.converged ? std::clamp(0.9 * std::cbrt(1 / std::max(report.error, 1e-6)), 0.2, 2.0) : 0.25;
+    dt = report.converged ? next_step(dt, report.error) : 0.25 * dt;
   }
   if (time < until) throw NumericsError("the run took more than " + std::to_string(most) + " steps");
   const double area = h * h;
