@@ -764,12 +764,13 @@ Sanctuary Patient::sanctuary() const {
   SanctuaryInput input;
   std::vector<double> fraction = density_start_;
   for (double& f : fraction) f *= settings_.tumour_cell_volume;
-  input.hazard_cycling = response_->hazard_cycling();
-  input.hazard_quiescent = response_->hazard_quiescent();
+  input.clones = {{.share = {},
+                   .hazard_cycling = response_->hazard_cycling(),
+                   .hazard_quiescent = response_->hazard_quiescent(),
+                   .reference_hazard = reference_hazard(settings_.drugs.front(), *plasma_, time_)}};
   input.cycling_share = cycling_share_;
   input.viable_density = density_start_;
   input.viable_fraction = fraction;
-  input.reference_hazard = reference_hazard(settings_.drugs.front(), *plasma_, time_);
   input.reference_cycling_share = cycling_fraction(settings_.cycling, 60 * mmhg);
   input.viable_mask = settings_.viable_mask;
   input.cell_volume = grid_.cell_volume();
