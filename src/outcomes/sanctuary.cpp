@@ -272,112 +272,98 @@ Sanctuary find_sanctuary(MPI_Comm comm, const SanctuaryInput& input) {
   }
 
   // Cells of the grid and viable cells of each part. The split of S1 asks for delivery and protection at each cell,
-  // however small the regions of these two.
-  enum {
-    s1_,
-    s2_,
-    s4_,
-    delivery_,
-    protection_,
-    both_,
-    joint_,
-    rescued_,
-    mask_,
-    half_,
-    once_,
-    twice_,
-    dropped_,
-    s0_,
-    s0_dropped_,
-    parts
-  };
-  enum {
-    all_viable = parts,
-    persistent_volume,
-    persistent_viable,
+  // however small the regions of these two. The first three parts do not need a direct effect.
+  Part net_growth;
+  const std::array parts{&result.mask,
+                         &net_growth,
+                         &result.net_growth_dropped,
+                         &result.s1,
+                         &result.s2,
+                         &result.s4,
+                         &result.delivery,
+                         &result.protection,
+                         &result.both,
+                         &result.joint,
+                         &result.rescued,
+                         &result.robustness[0],
+                         &result.robustness[1],
+                         &result.robustness[2],
+                         &result.dropped};
+  std::array<long, parts.size()> count{};
+  std::array<ExactSum, parts.size()> viable_in;
+  enum Sum {
+    viable_cells,
+    viable_s1,
+    before_volume,
+    before_viable,
     left_s1,
     resistant_s1,
-    left_mask,
-    resistant_mask,
-    duration,
+    left,
+    resistant_left,
+    lasted,
     sums_taken
   };
-  std::vector<ExactSum> sums(sums_taken);
-  std::array<long, parts> count{};
+  std::array<ExactSum, sums_taken> sums;
   double longest = 0;
   std::vector<double> weight(cells, 0.0);  // viable cells of S1
   for (std::size_t c = 0; c < cells; ++c) {
     const double viable = input.viable_density[c];
-    sums[all_viable].add(viable);
+    sums[viable_cells].add(viable);
     if (found[c] < 0) continue;
     const bool s1 = result.label[c] & 1, was_s1 = found[c] & 1, s2 = found[c] & 2, s4 = found[c] & 4;
     const bool s0 = given.growth && result.grows[c], was_s0 = given.growth && grows[c];
-    const std::array<bool, parts> in{s1,
-                                     (result.label[c] & 2) != 0,
-                                     (result.label[c] & 4) != 0,
-                                     s1 && s2 && !s4,
-                                     s1 && s4 && !s2,
-                                     s1 && s2 && s4,
-                                     s1 && !s2 && !s4,
-                                     !was_s1 && (s2 || s4),
-                                     true,
-                                     result.log_kill[c] < 0.5 * theta,
-                                     was_s1,
-                                     result.log_kill[c] < 2 * theta,
-                                     was_s1 && !s1,
-                                     s0,
-                                     was_s0 && !s0};
-    for (std::size_t p = 0; p < parts; ++p) {
+    const std::array<bool, parts.size()> in{true,
+                                            s0,
+                                            was_s0 && !s0,
+                                            s1,
+                                            (result.label[c] & 2) != 0,
+                                            (result.label[c] & 4) != 0,
+                                            s1 && s2 && !s4,
+                                            s1 && s4 && !s2,
+                                            s1 && s2 && s4,
+                                            s1 && !s2 && !s4,
+                                            !was_s1 && (s2 || s4),
+                                            result.log_kill[c] < 0.5 * theta,
+                                            was_s1,
+                                            result.log_kill[c] < 2 * theta,
+                                            was_s1 && !s1};
+    for (std::size_t p = 0; p < parts.size(); ++p) {
       if (!in[p]) continue;
       ++count[p];
-      sums[p].add(viable);
+      viable_in[p].add(viable);
     }
-    sums[left_mask].add(surviving[c]);
-    sums[resistant_mask].add(resistant[c]);
+    sums[left].add(surviving[c]);
+    sums[resistant_left].add(resistant[c]);
     if (!s1) continue;
     weight[c] = viable;
+    sums[viable_s1].add(viable);
     sums[left_s1].add(surviving[c]);
     sums[resistant_s1].add(resistant[c]);
     if (given.before) {
-      sums[persistent_volume].add(input.in_s1_before[c]);
-      sums[persistent_viable].add(input.in_s1_before[c] * viable);
+      sums[before_volume].add(input.in_s1_before[c]);
+      sums[before_viable].add(input.in_s1_before[c] * viable);
     }
     if (given.time) {
       const double time = input.time_in_s1[c] + input.cycle_length;
-      sums[duration].add(time * viable);
+      sums[lasted].add(time * viable);
       longest = std::max(longest, time);
     }
   }
+  ExactSum::reduce(comm, viable_in);
   ExactSum::reduce(comm, sums);
-  MPI_Allreduce(MPI_IN_PLACE, count.data(), parts, MPI_LONG, MPI_SUM, comm);
+  MPI_Allreduce(MPI_IN_PLACE, count.data(), static_cast<int>(count.size()), MPI_LONG, MPI_SUM, comm);
   longest = max_over(comm, longest);
-  const double all = sums[all_viable].value();
-  const auto part = [&](std::size_t p) {
-    return Part{static_cast<double>(count[p]) * input.cell_volume, ratio(sums[p].value(), all)};
-  };
-  result.mask = part(mask_);
-  result.resistant_in_mask = ratio(sums[resistant_mask].value(), sums[left_mask].value());
-  if (given.growth) {
-    result.net_growth = part(s0_);
-    result.net_growth_dropped = part(s0_dropped_);
+  const auto sum = [&](Sum which) { return sums[which].value(); };
+  const double all = sum(viable_cells);
+  for (std::size_t p = 0; p < (result.direct_effect ? parts.size() : 3); ++p) {
+    *parts[p] = {static_cast<double>(count[p]) * input.cell_volume, ratio(viable_in[p].value(), all)};
   }
+  if (given.growth) result.net_growth = net_growth;
+  result.resistant_in_mask = ratio(sum(resistant_left), sum(left));
   if (!result.direct_effect) return result;
-  result.s1 = part(s1_);
-  result.s2 = part(s2_);
-  result.s4 = part(s4_);
-  result.delivery = part(delivery_);
-  result.protection = part(protection_);
-  result.both = part(both_);
-  result.joint = part(joint_);
-  result.rescued = part(rescued_);
-  result.robustness = {part(half_), part(once_), part(twice_)};
-  result.dropped = part(dropped_);
-  result.resistant_in_s1 = ratio(sums[resistant_s1].value(), sums[left_s1].value());
-  if (given.before) {
-    result.persistent =
-        Part{sums[persistent_volume].value() * input.cell_volume, ratio(sums[persistent_viable].value(), all)};
-  }
-  if (given.time) result.duration = Duration{ratio(sums[duration].value(), sums[s1_].value()), longest};
+  result.resistant_in_s1 = ratio(sum(resistant_s1), sum(left_s1));
+  if (given.before) result.persistent = Part{sum(before_volume) * input.cell_volume, ratio(sum(before_viable), all)};
+  if (given.time) result.duration = Duration{ratio(sum(lasted), sum(viable_s1)), longest};
   if (given.vessel) result.to_vessel = distances_of(comm, input.distance_to_vessel, weight);
   if (given.edge) result.to_edge = distances_of(comm, input.distance_to_edge, weight);
   result.table =
