@@ -174,14 +174,19 @@ bool positive(double value) { return std::isfinite(value) && value > 0; }
 
 void check(const PlasmaModel& m, const std::vector<Dose>& doses) {
   if (!positive(m.volume)) throw InputError("plasma kinetics: the central volume must be positive");
-  for (const double value : {m.clearance, m.flow[0], m.flow[1], m.peripheral[0], m.peripheral[1], m.absorption_rate,
-                             m.saturable_rate, m.saturable_half, m.host_rate, m.target.baseline, m.target.turnover,
-                             m.target.internalisation, m.target.half, m.metabolite.fraction, m.metabolite.clearance}) {
+  for (const double value :
+       {m.clearance, m.flow[0], m.flow[1], m.peripheral[0], m.peripheral[1], m.absorption_rate, m.saturable_rate,
+        m.saturable_half, m.saturable_flow, m.saturable_flow_half, m.host_rate, m.target.baseline, m.target.turnover,
+        m.target.internalisation, m.target.half, m.metabolite.fraction, m.metabolite.clearance}) {
     if (!sound(value)) throw InputError("plasma kinetics: rates, flows and volumes must be finite and not negative");
   }
   if (m.saturable_rate > 0 && !positive(m.saturable_half))
     throw InputError(
         "plasma kinetics: an elimination that saturates needs a concentration at which it is half of that");
+  if (m.saturable_flow > 0 && !(m.has_peripheral(0) && positive(m.saturable_flow_half)))
+    throw InputError(
+        "plasma kinetics: a transfer that saturates needs a second compartment and a concentration at which it is half "
+        "of its largest");
   if (m.metabolite.fraction > 0 && !positive(m.metabolite.volume))
     throw InputError("plasma kinetics: a metabolite needs a volume");
   const double fastest = std::max({(m.clearance + m.flow[0] + m.flow[1]) / m.volume,
@@ -400,7 +405,9 @@ class PlasmaKinetics::Course {
     }
     for (std::size_t i = 0; i < 2; ++i) {
       if (!model_.has_peripheral(i)) continue;
-      const double exchange = m.flow[i] * (c - x[in_second + i] * unit_[in_second + i] / m.peripheral[i]);
+      const double into =
+          i == 0 && m.saturable_flow > 0 ? m.saturable_flow * c / (m.saturable_flow_half + c) : m.flow[i] * c;
+      const double exchange = into - m.flow[i] * x[in_second + i] * unit_[in_second + i] / m.peripheral[i];
       d[in_plasma] -= exchange;
       d[in_second + i] = exchange;
     }
@@ -511,16 +518,18 @@ std::vector<double> PlasmaKinetics::events() const {
 }
 
 std::vector<double> PlasmaKinetics::rates() const {
-  std::array<double, 3> volume{model_.volume, 0, 0};
   Matrix3 system{};
   system[0][0] = model_.clearance / model_.volume;
   std::size_t n = 1;
   for (std::size_t i = 0; i < 2; ++i) {
     if (!model_.has_peripheral(i)) continue;
-    volume[n] = model_.peripheral[i];
-    system[0][0] += model_.flow[i] / model_.volume;
-    system[n][n] = model_.flow[i] / volume[n];
-    system[0][n] = system[n][0] = -model_.flow[i] / std::sqrt(model_.volume * volume[n]);
+    const bool saturable = i == 0 && model_.saturable_flow > 0;
+    const double into =
+                     (saturable ? model_.saturable_flow / model_.saturable_flow_half : model_.flow[i]) / model_.volume,
+                 back = model_.flow[i] / model_.peripheral[i];
+    system[0][0] += into;
+    system[n][n] = back;
+    system[0][n] = system[n][0] = -std::sqrt(into * back);
     ++n;
   }
   symmetric_eigenvalues(system, n);

@@ -31,10 +31,12 @@ struct PlasmaModel {
   double absorption_rate = 0;              ///< k_a from the gut [1/s]; 0: no gut
   double saturable_rate = 0;               ///< V_max of an elimination that saturates [mol/s]; 0: none
   double saturable_half = 0;               ///< its K_m [mol/m^3]
+  double saturable_flow = 0;               ///< V_max of the way into compartment 2 [mol/s], in place of Q2 c; 0: Q2 c
+  double saturable_flow_half = 0;          ///< its K_m [mol/m^3]; the way back stays Q2/V2 times the amount there
   double host_rate = 0;                    ///< of a compartment that follows the plasma and takes nothing from it [1/s]
   PlasmaTarget target{};
   PlasmaMetabolite metabolite{};
-  [[nodiscard]] bool linear() const { return saturable_rate <= 0 && target.half <= 0; }
+  [[nodiscard]] bool linear() const { return saturable_rate <= 0 && saturable_flow <= 0 && target.half <= 0; }
   /// Of the peripheral compartments, 0 or 1.
   [[nodiscard]] bool has_peripheral(std::size_t i) const { return flow[i] > 0 && peripheral[i] > 0; }
 };
@@ -86,7 +88,8 @@ class PlasmaKinetics {
   [[nodiscard]] double host(double time) const;
   /// Times at which the concentration jumps or has a kink: starts and ends of doses, rising, without repeats.
   [[nodiscard]] std::vector<double> events() const;
-  /// Decay rates [1/s] of the compartments without saturation and target, fastest first; ln 2 over each is a half-life.
+  /// Decay rates [1/s] of the compartments without saturable elimination and target, fastest first, with the transfer
+  /// of low concentrations where it saturates; ln 2 over each is a half-life.
   [[nodiscard]] std::vector<double> rates() const;
   [[nodiscard]] const std::vector<Dose>& doses() const { return doses_; }
   [[nodiscard]] const PlasmaModel& model() const { return model_; }
