@@ -139,6 +139,8 @@ def places_that_cannot_be_written(folder):
 
 def decks_are_sound(folder):
     for deck in sorted((SOURCE / "decks").rglob("*.ini")):
+        if deck.parent.name == "drugs":  # parts of decks: drug_library_test.py
+            continue
         text = deck.read_text(encoding="utf-8")
         header = dict(re.findall(r"^# ([A-Z]+): (.+)$", text, re.MULTILINE))
         label = str(deck.relative_to(SOURCE))
