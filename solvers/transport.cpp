@@ -741,6 +741,10 @@ void TransportSolver::try_step(StepReport& report) {
       return;
     }
     excess = outside_bounds();
+    // Against given amounts of a reaction the positive step may be far off: then a shorter step needs less of it.
+    constexpr double most_blended = 20;  // times the tolerance
+    if (reaction && !reaction->blends())
+      report.error = std::max(report.error, report.blended / (most_blended * relative_tolerance));
   }
   report.undershoot = excess / scale;
   if (report.undershoot > relative_tolerance)

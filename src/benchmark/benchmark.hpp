@@ -50,5 +50,6 @@ struct Benchmark {
 [[nodiscard]] Benchmark coupled_benchmark();
 [[nodiscard]] Benchmark scaling_benchmark();
 [[nodiscard]] Benchmark network_benchmark();
+[[nodiscard]] Benchmark drugs_benchmark();
 
 }  // namespace sanctuary

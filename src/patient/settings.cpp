@@ -182,14 +182,17 @@ PatientSettings patient_settings(const Deck& deck) {
     if (!s.on.clone_resistance) drug.kill.resistance_fold = 1;
     drug.sinks = s.on.drug_sink;
     if (!s.on.matrix_binding) drug.binding.sites = 0;
-    for (const Dose& dose : drug.doses) {
-      if (dose.start >= s.duration) {
-        throw InputError(
-            deck.where(drug::start_times, drug.name) + ": the dose at " + std::to_string(dose.start / 3600) +
-            " h starts at or after the end of the run (patient.duration = " + std::to_string(s.duration / 3600) +
-            " h); give it earlier or lengthen the run");
-      }
+    // Cycles may go on beyond the run; times given one by one may not.
+    const bool in_cycles = deck.integer(drug::cycles, drug.name) > 0;
+    const auto late = [&](const Dose& dose) { return dose.start >= s.duration; };
+    const auto first_late = std::find_if(drug.doses.begin(), drug.doses.end(), late);
+    if (first_late != drug.doses.end() && (!in_cycles || std::all_of(drug.doses.begin(), drug.doses.end(), late))) {
+      throw InputError(deck.where(in_cycles ? drug::first_cycle : drug::start_times, drug.name) + ": the dose at " +
+                       std::to_string(first_late->start / 3600) +
+                       " h starts at or after the end of the run (patient.duration = " +
+                       std::to_string(s.duration / 3600) + " h); give it earlier or lengthen the run");
     }
+    std::erase_if(drug.doses, late);
   }
 
   s.relative_tolerance = deck.number(transport::relative_tolerance);

@@ -40,8 +40,10 @@ std::vector<double> dose_times(const Deck& deck, const std::string& name) {
   const long cycles = deck.integer(drug::cycles, name);
   if (cycles == 0) return deck.numbers(drug::start_times, name);
   if (deck.given(drug::start_times, name))
-    throw InputError(fmt::format("{}: drug {} has both start_times and cycles; expected one of them",
-                                 deck.where(drug::start_times, name), name));
+    throw InputError(
+        fmt::format("{}: drug {} has both start_times and cycles; expected one of them (cycles = 0 where an included "
+                    "deck gives cycles)",
+                    deck.where(drug::start_times, name), name));
   constexpr double day = 86400;
   const double length = deck.number(drug::cycle_length, name);
   std::vector<double> times;

@@ -94,7 +94,10 @@ NETWORKS = {
 # name: more of the deck's keys, words of the message
 SETTINGS = {
     "missing_file": (["network.source=file", "network.file=gone.vtp"], ["gone.vtp", "no such"]),
-    "late_infusion": (["drug.doxorubicin.start_times=1 h"], ["start_times", "end of the run", "lengthen"]),
+    "late_infusion": (["drug.doxorubicin.cycles=0", "drug.doxorubicin.start_times=1 h"],
+                      ["start_times", "end of the run", "lengthen"]),
+    "late_cycle": (["drug.doxorubicin.first_cycle=1 h"], ["first_cycle", "end of the run", "lengthen"]),
+    "two_schedules": (["drug.doxorubicin.start_times=0 h"], ["start_times", "cycles = 0"]),
     "late_output": (["output.times=0 h, 2 h"], ["output.times", "end of the run"]),
     "nodule_too_large": (["tumour.radius=500 um"], ["tumour.radius", "out of the box"]),
     "unknown_field": (["output.fields=oxygen_presure"], ["output.fields", "oxygen_presure", "output.fields = all"]),
