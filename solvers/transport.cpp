@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <stdexcept>
 
 #include "base/comm.hpp"
 #include "solvers/simd.hpp"
@@ -177,11 +178,6 @@ struct TransportSolver::Stage {
   Vec source = nullptr;  ///< given amount per time into the cells
   bool reacts = false;
   Vec cells = nullptr, network = nullptr;  ///< start values; the solution
-};
-
-/// Amounts of a step.
-struct TransportSolver::Sums {
-  double exchanged = 0, drained = 0, reacted = 0, blood_in = 0, blood_out = 0, walls_out = 0, walls_in = 0;
 };
 
 TransportSolver::TransportSolver(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix)
@@ -592,13 +588,33 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
 }
 
 StepReport TransportSolver::advance(double time, double dt, LocalReaction* reaction) {
-  StepReport report;
-  try_step(time, dt, reaction, report);
-  changes_ = false;
+  const StepReport report = attempt(time, dt, reaction);
+  if (trial_.good) {
+    accept();
+  } else {
+    refuse();
+  }
   return report;
 }
 
-void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, StepReport& report) {
+StepReport TransportSolver::attempt(double time, double dt, LocalReaction* reaction) {
+  StepReport report;
+  trial_ = {.time = time, .dt = dt, .reaction = reaction};
+  try_step(report);
+  trial_.good = report.converged && report.error <= 1;
+  trial_.positive = report.positive > 0;
+  return report;
+}
+
+void TransportSolver::refuse() {
+  if (trial_.reaction) trial_.reaction->end(false, {}, {});
+  trial_ = {};
+  changes_ = false;
+}
+
+void TransportSolver::try_step(StepReport& report) {
+  const double time = trial_.time, dt = trial_.dt;
+  LocalReaction* const reaction = trial_.reaction;
   TransportSetup& s = *setup_;
   const double rate = 1 / (sdirk::gamma * dt), volume = grid_->cell_volume();
   const std::size_t cells = grid_->local_cells();
@@ -618,9 +634,6 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
     for (const std::size_t stage : {1U, 2U}) s.sink_[stage].assign(cells, 0.0);
     reaction->begin(time, dt);
   }
-  const auto refuse = [&] {
-    if (reaction) reaction->end(false, {}, {});
-  };
   if (convection == ConvectionScheme::limited) {
     set_outside(time);
     start_correction();
@@ -644,7 +657,7 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
                 has_slope_ && has_bend_ ? ahead * ahead : 0.0, bend.data(), u.data());
   }
   if (s.matrices_) petsc(VecCopy(network_values_.get(), s.network_first_.get()));
-  if (!solve_stage(stage, reaction, report)) return refuse();
+  if (!solve_stage(stage, reaction, report)) return;
   const auto take_rate = [&](Vec out) {
     const ReadAccess c0(cells_.get()), u(stage.cells), r(s.residual_.get());
     if (stage.second) {
@@ -674,7 +687,7 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
     extrapolate(cells, stage.along, start, end, c0.data(), dt + bend, k1.data(), -bend, k0.data(), u.data());
   }
   if (s.matrices_) petsc(VecCopy(s.network_first_.get(), s.network_second_.get()));
-  if (!solve_stage(stage, reaction, report)) return refuse();
+  if (!solve_stage(stage, reaction, report)) return;
   take_rate(s.slope_second_.get());
   report.converged = true;
 
@@ -682,9 +695,13 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
   {
     const ReadAccess c0(cells_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
     const WriteAccess amount(s.result_.get());
+    const std::span<const char> fallen_back = reaction ? reaction->fallen_back().cell : std::span<const char>{};
     for (std::size_t i = 0; i < cells; ++i) {
-      const double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
-                                         : dt * sdirk::gamma * (k2[i] - k1[i]);
+      double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
+                                   : dt * sdirk::gamma * (k2[i] - k1[i]);
+      if (!fallen_back.empty() && fallen_back[i]) estimate = 0;
+      // What a stiff sink undoes within the step is no error of it (Hosea and Shampine 1996, Appl Numer Math 20:21).
+      if (reaction) estimate /= 1 + sdirk::gamma * dt * std::max(s.derivative_[i], 0.0) / end[i];
       amount[i] = start[i] * c0[i] + dt * ((1 - sdirk::gamma) * k1[i] + sdirk::gamma * k2[i]);
       all[0] += estimate * estimate;
       all[1] += amount[i] * amount[i];
@@ -697,14 +714,15 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
   const double allowed = relative_tolerance * (std::sqrt(all[1]) + least_share * scale * std::sqrt(all[2]));
   const int states = 1 + (reaction ? reaction->error_states() : 0);
   report.error = std::sqrt((all[0] / (allowed * allowed) + all[3] / count) / states);
-  if (!(report.error <= 1)) return refuse();
+  if (!(report.error <= 1)) return;
 
   if (corrected) finish_correction(time, dt);
   {
     const WriteAccess c(s.result_.get());
     for (std::size_t i = 0; i < cells; ++i) c[i] /= end[i];
   }
-  Sums sums = amounts(time, dt, reaction != nullptr);
+  Sums& sums = trial_.sums;
+  sums = amounts(time, dt, reaction != nullptr);
   if (corrected) {
     const auto walls = wall_sums(*grid_, s.correction_start_);
     sums.walls_out += dt * walls[0];
@@ -720,23 +738,35 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
   if (keep_bounds && (bounds.local || excess > rounding)) {
     if (!blend(time, dt, reaction, report, sums)) {
       report.converged = false;
-      return refuse();
+      return;
     }
     excess = outside_bounds();
   }
   report.undershoot = excess / scale;
   if (report.undershoot > relative_tolerance)
     report.error = std::max(report.error, report.undershoot / relative_tolerance);
-  if (!(report.error <= 1)) return refuse();
+}
 
+void TransportSolver::accept() {
+  TransportSetup& s = *setup_;
+  const auto& [time, dt, reaction, good, positive, sums] = trial_;
+  if (!good) throw std::logic_error("a step that failed cannot be kept");
+  const std::size_t cells = grid_->local_cells();
   if (reaction) {
     const ReadAccess y1(s.first_.get()), y2(s.second_.get());
     const std::span<const double> first{y1.data(), cells}, second{y2.data(), cells};
-    if (report.positive > 0 && reaction->blends()) {
+    if (positive && reaction->blends()) {
       const ReadAccess low(s.blend_->low.get());
       reaction->end_blended(first, second, {low.data(), cells}, s.blend_->share);
     } else {
       reaction->end(true, first, second);
+    }
+  }
+  if (const LocalReaction::FallenBack fallen = reaction ? reaction->fallen_back() : LocalReaction::FallenBack{};
+      !fallen.cell.empty()) {
+    const WriteAccess k2(s.slope_second_.get());
+    for (std::size_t i = 0; i < cells; ++i) {
+      if (fallen.cell[i]) k2[i] += s.sink_[2][i] - fallen.end_sink[i];
     }
   }
   petsc(VecWAXPY(bend_.get(), -1.0, s.slope_first_.get(), s.slope_second_.get()));
@@ -753,6 +783,8 @@ void TransportSolver::try_step(double time, double dt, LocalReaction* reaction, 
   ledger_.blood_out += sums.blood_out;
   ledger_.walls_out += sums.walls_out;
   ledger_.walls_in += sums.walls_in;
+  trial_ = {};
+  changes_ = false;
 }
 
 double TransportSolver::amount_in_cells() const {

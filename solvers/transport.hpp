@@ -34,6 +34,14 @@ class LocalReaction {
   [[nodiscard]] double squared_error() const { return squared_error_impl(); }
   /// Number of own states whose errors are in squared_error.
   [[nodiscard]] int error_states() const { return error_states_impl(); }
+  /// Owned cells in which the reaction fell back on a lower order, so that no error estimate holds there and the sink
+  /// of the second stage is not the one at the end of the step, which `end_sink` then has. Empty: none. Called after
+  /// the second stage.
+  struct FallenBack {
+    std::span<const char> cell = {};
+    std::span<const double> end_sink = {};
+  };
+  [[nodiscard]] FallenBack fallen_back() const { return fallen_back_impl(); }
   /// Closes the step; the states are kept only when it is accepted.
   void end(bool accepted, std::span<const double> first, std::span<const double> second) {
     end_impl(accepted, first, second);
@@ -54,6 +62,7 @@ class LocalReaction {
                           std::span<double> derivative) = 0;
   [[nodiscard]] virtual double squared_error_impl() const { return 0; }
   [[nodiscard]] virtual int error_states_impl() const { return 0; }
+  [[nodiscard]] virtual FallenBack fallen_back_impl() const { return {}; }
   virtual void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) = 0;
   [[nodiscard]] virtual bool blends_impl() const { return false; }
   virtual void end_blended_impl(std::span<const double>, std::span<const double>, std::span<const double>,
@@ -185,6 +194,14 @@ class TransportSolver {
 
   /// Tries one step. Not converged or error > 1: state unchanged.
   [[nodiscard]] StepReport advance(double time, double dt, LocalReaction* reaction);
+  /// The same in two parts, for solutes that keep or refuse a step together: an attempt changes nothing; `accept` (only
+  /// after one that converged with error <= 1) keeps it and `refuse` drops it. Between them no other solute of the same
+  /// set-up may step, and the coefficients stay.
+  [[nodiscard]] StepReport attempt(double time, double dt, LocalReaction* reaction);
+  void accept();
+  void refuse();
+  /// Concentrations in the cells at stage 1 or 2 of the step tried last.
+  [[nodiscard]] Vec stage_cells(int stage) const { return stage == 1 ? setup_->first_.get() : setup_->second_.get(); }
   /// After a kink of the inlet or the outside value: the error estimate starts anew.
   void forget_slope() { has_slope_ = has_bend_ = false; }
 
@@ -210,7 +227,7 @@ class TransportSolver {
  private:
   struct Stage;
   struct Sums;
-  void try_step(double time, double dt, LocalReaction* reaction, StepReport& report);
+  void try_step(StepReport& report);
   void set_outside(double time);
   void set_walls(double value);
   [[nodiscard]] NetworkMatrices* assembled_network(const Stage& stage);
@@ -224,8 +241,21 @@ class TransportSolver {
   bool blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums);
   [[nodiscard]] std::array<double, 2> extremes(Vec values) const;
 
+  /// Amounts of a step.
+  struct Sums {
+    double exchanged = 0, drained = 0, reacted = 0, blood_in = 0, blood_out = 0, walls_out = 0, walls_in = 0;
+  };
+  /// The step tried last, until it is accepted or refused.
+  struct Trial {
+    double time = 0, dt = 0;
+    LocalReaction* reaction = nullptr;
+    bool good = false, positive = false;
+    Sums sums = {};
+  };
+
   std::shared_ptr<TransportSetup> setup_;
   const Grid* grid_;
+  Trial trial_;
   CellOperator* op_ = nullptr;
   std::vector<double> accessible_, accessible_end_, drainage_;
   bool changes_ = false;

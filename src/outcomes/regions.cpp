@@ -24,9 +24,12 @@ Regions find_regions(MPI_Comm comm, const CellBox& box, const std::vector<char>&
   result.dropped = sums[1];
   result.dropped_cells = sums[2];
   result.kept.assign(marked.size(), 0);
+  result.number.assign(marked.size(), -1);
   for (std::size_t c = 0; c < marked.size(); ++c) {
     const std::int32_t part = found.part[c];
     result.kept[c] = part != Components::none && found.here[static_cast<std::size_t>(part)].cells >= least;
+    // Components are numbered by size, so that the kept ones are the first.
+    if (result.kept[c]) result.number[c] = static_cast<std::int32_t>(found.number(c));
   }
   return result;
 }

@@ -24,7 +24,8 @@ const Catalogue& program_catalogue() {
     add(generator_parameters());
     add(boundary_estimate_parameters());
     add(blood_parameters());
-    add({&tumour::radius, &tumour::centre, &tumour::cell_density, &tumour::cell_volume});
+    add({&tumour::radius, &tumour::centre, &tumour::cell_density, &tumour::cell_volume, &tumour::resistant_share,
+         &tumour::doubling_time});
     add({&host::face, &host::depth, &host::cell_density, &host::pressure});
     add(matrix_parameters());
     add({&anchor::filtration});
@@ -39,7 +40,8 @@ const Catalogue& program_catalogue() {
     add({&mechanisms::phase_separation, &mechanisms::filtration, &mechanisms::lymphatics, &mechanisms::convection,
          &mechanisms::matrix_conductivity, &mechanisms::hindered_diffusion, &mechanisms::wall_size_selectivity,
          &mechanisms::intravascular_depletion, &mechanisms::oxygen, &mechanisms::cellular_uptake,
-         &mechanisms::matrix_binding, &mechanisms::quiescence, &mechanisms::subgrid_exchange});
+         &mechanisms::matrix_binding, &mechanisms::target_binding, &mechanisms::drug_efflux, &mechanisms::drug_sink,
+         &mechanisms::clone_resistance, &mechanisms::quiescence, &mechanisms::subgrid_exchange});
     add({&output::times, &output::fields, &output::double_precision, &output::checkpoint_interval});
     add({&outcomes::rim_width, &outcomes::perfusion_velocity, &outcomes::viable_mask, &outcomes::smallest_region,
          &outcomes::histogram_bins});

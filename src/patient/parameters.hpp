@@ -148,6 +148,20 @@ inline constexpr Parameter cell_volume{.key = "tumour.cell_volume",
                                        .range = {10, 1e5},
                                        .meaning = "Volume of a tumour cell",
                                        .source = "derived: 1e9 cells/cm^3 and a porosity of 0.4"};
+inline constexpr Parameter resistant_share{
+    .key = "tumour.resistant_share",
+    .value = 0,
+    .range = {0, 1},
+    .meaning =
+        "Share of the resistant clone in the tumour cells at the start; drug.*.resistance_fold says what it resists",
+    .source = "assumed: none"};
+inline constexpr Parameter doubling_time{
+    .key = "tumour.doubling_time",
+    .unit = "d",
+    .value = 100,
+    .range = {0.5, 1000},
+    .meaning = "Doubling time of the untreated tumour, against which death is held for a net-growth sanctuary (S0)",
+    .source = "assumed: within the 40 to 300 d of human tumours"};
 }  // namespace tumour
 
 namespace host {
@@ -231,6 +245,11 @@ SANCTUARY_SWITCH(intravascular_depletion,
 SANCTUARY_SWITCH(oxygen, "M22: oxygen is solved; off: 60 mmHg everywhere");
 SANCTUARY_SWITCH(cellular_uptake, "Cells take drug up; off: the effect site is the interstitial fluid");
 SANCTUARY_SWITCH(matrix_binding, "M10: drug binds to fixed sites; off: none");
+SANCTUARY_SWITCH(target_binding, "M12: drug binds to targets on tumour cells; off: none");
+SANCTUARY_SWITCH(drug_efflux, "Pumps put drug out of cells (P-gp); off: none");
+SANCTUARY_SWITCH(drug_sink,
+                 "Cells and targets take from the fluid what they hold; off: they fill without taking from it");
+SANCTUARY_SWITCH(clone_resistance, "Resistant clone; off: as sensitive as the other");
 SANCTUARY_SWITCH(quiescence, "M25: hypoxic cells leave the cycle; off: cycling share as at 60 mmHg");
 SANCTUARY_SWITCH(subgrid_exchange,
                  "M15: exchange corrected for the wall gradient that cells do not resolve; off: none");

@@ -10,8 +10,7 @@
 #include "io/run_file.hpp"
 #include "outcomes/sanctuary.hpp"
 #include "patient/settings.hpp"
-#include "solvers/transport.hpp"
-#include "therapy/drug_response.hpp"
+#include "therapy/regimen.hpp"
 #include "tissue/interstitium.hpp"
 #include "tissue/oxygen.hpp"
 
@@ -78,8 +77,13 @@ class Patient {
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
   [[nodiscard]] long steps() const { return steps_; }
   [[nodiscard]] const std::map<std::string, double>& timing() const { return timing_; }
-  /// The drug's transport, for tests that disturb it; null without a drug.
-  [[nodiscard]] TransportSolver* transport() { return transport_.get(); }
+  /// The drugs; null without.
+  [[nodiscard]] Regimen* regimen() { return regimen_.get(); }
+  /// Cycles of treatment are counted from 1; the present one started at [s].
+  [[nodiscard]] int cycle() const { return cycle_; }
+  [[nodiscard]] double cycle_start() const { return cycle_start_; }
+  /// Distance of each owned cell to the nearest perfused vessel [m]; empty without vessels.
+  [[nodiscard]] const std::vector<double>& distance_to_vessel() const { return distance_to_vessel_; }
   [[nodiscard]] const EmbeddedNetwork* network() const { return embedded_.get(); }
 
   /// Takes another solid stress, as after digestion of the matrix; `establish_baseline` then settles the vessels anew
@@ -125,13 +129,34 @@ class Patient {
   [[nodiscard]] double perfused_fraction() const;
   void add_filtration_findings(nlohmann::json& outcome) const;
   void add_vessel_findings(nlohmann::json& outcome) const;
-  void set_up_drug();
+  /// What a drug meets in the tumour, means over it.
+  struct DrugFigures {
+    double wall_permeability = 0, wall_reflection = 0, diffusivity = 0, accessible = 0, retardation = 0;
+  };
+  /// A drug that kills, or all of them together: what sanctuaries are found for, and what earlier cycles left.
+  struct Judged {
+    std::string name = {};
+    std::vector<std::size_t> drugs = {};
+    std::vector<double> in_s1 = {}, time_in_s1 = {};  // 1 where in S1 in every earlier cycle; unbroken time in it [s]
+  };
+  void set_up_drugs();
+  void set_up_drug(std::size_t drug);
+  void set_up_exchange(std::size_t drug, const std::vector<double>& coefficient, const std::vector<double>& slowed);
+  [[nodiscard]] WallTransport wall_of(const Drug& drug, double maturity) const;
+  [[nodiscard]] FaceField carried_flow(const std::array<double, 2>& share) const;
+  void measure_distances();
+  void set_cycling_shares();
+  void start_cycle();
+  [[nodiscard]] double cycle_end() const;
   void record_series(double dt);
   [[nodiscard]] double next_stop() const;
+  [[nodiscard]] double survival(std::size_t cell) const;
+  [[nodiscard]] double greatest_kill() const;
   [[nodiscard]] std::vector<double> viable_density() const;
-  [[nodiscard]] std::vector<double> survivals() const;
-  [[nodiscard]] Sanctuary sanctuary() const;
-  class Stopwatch;
+  [[nodiscard]] std::vector<double> cycle_density() const;
+  [[nodiscard]] Sanctuary sanctuary(const Judged& judged) const;
+  [[nodiscard]] nlohmann::json sanctuary_json(const Sanctuary& found) const;
+  [[nodiscard]] nlohmann::json exposure_json(std::size_t drug) const;
 
   MPI_Comm comm_;
   PatientSettings settings_;
@@ -141,7 +166,7 @@ class Patient {
   std::unique_ptr<FlowSolver> flow_;
   std::vector<char> tumour_;           // of each owned cell
   std::vector<double> depth_;          // under the tumour's edge [m]
-  std::vector<double> density_start_;  // viable tumour cells [1/m^3]
+  std::vector<double> density_start_;  // viable tumour cells before treatment [1/m^3]
   std::vector<double> cycling_share_;
   FluidTissue fluid_tissue_;
   FluidWall fluid_wall_;
@@ -156,16 +181,17 @@ class Patient {
   double perfused_open_ = 0;                  // perfused fraction with every vessel open
   double mean_over_full_ = 1;                 // inflow of blood over that without intermittency
   std::array<std::vector<double>, 4> below_;  // share of the snapshots under each limit of oxygen, of each owned cell
-  double survival_at_oxygen_ = 0;             // largest -ln of a survival when oxygen was solved last
+  double kill_at_oxygen_ = 0;                 // largest -ln of a survival when oxygen was solved last
 
-  std::unique_ptr<PlasmaKinetics> plasma_;
-  std::unique_ptr<CellOperator> drug_op_;
-  std::unique_ptr<TransportSolver> transport_;
-  std::unique_ptr<DrugResponse> response_;
-  double wall_permeability_ = 0, wall_reflection_ = 0, diffusivity_ = 0;
+  std::unique_ptr<Regimen> regimen_;
+  std::vector<DrugFigures> figures_;  // of each drug
+  std::vector<Judged> judged_;
+  std::vector<double> distance_to_vessel_, distance_to_edge_;  // of the owned cells [m]
+  int cycle_ = 1;
+  double cycle_start_ = 0;
+  nlohmann::json finished_cycles_ = nlohmann::json::object();
 
   double time_ = 0, dt_ = 0;
-  double step_end_ = 0;  // just before the next stop [s]
   long steps_ = 0, rejected_ = 0, newton_ = 0, linear_ = 0;
   double undershoot_ = 0;
   std::vector<double> series_time_;

@@ -117,10 +117,9 @@ Walls Patient::oxygen_walls() const {
 }
 
 std::vector<double> Patient::oxygen_use() const {
-  const std::vector<double> alive = survivals();
-  std::vector<double> use(alive.size());
+  std::vector<double> use(tumour_.size());
   for (std::size_t c = 0; c < use.size(); ++c)
-    use[c] = tumour_[c] ? settings_.oxygen.use_tumour * alive[c] : settings_.oxygen.use_host;
+    use[c] = tumour_[c] ? settings_.oxygen.use_tumour * survival(c) : settings_.oxygen.use_host;
   return use;
 }
 

@@ -104,6 +104,8 @@ PatientSettings patient_settings(const Deck& deck) {
   if (deck.given(tumour::centre)) s.tumour_centre = triple(deck, tumour::centre);
   s.tumour_density = deck.number(tumour::cell_density);
   s.tumour_cell_volume = deck.number(tumour::cell_volume);
+  s.resistant_share = deck.number(tumour::resistant_share);
+  s.doubling_time = deck.number(tumour::doubling_time);
   s.host_wall = wall_number(deck.text(host::face));
   s.host_depth = deck.number(host::depth);
   s.host_density = deck.number(host::cell_density);
@@ -164,17 +166,21 @@ PatientSettings patient_settings(const Deck& deck) {
   s.on.oxygen = deck.flag(mechanisms::oxygen);
   s.on.cellular_uptake = deck.flag(mechanisms::cellular_uptake);
   s.on.matrix_binding = deck.flag(mechanisms::matrix_binding);
+  s.on.target_binding = deck.flag(mechanisms::target_binding);
+  s.on.drug_efflux = deck.flag(mechanisms::drug_efflux);
+  s.on.drug_sink = deck.flag(mechanisms::drug_sink);
+  s.on.clone_resistance = deck.flag(mechanisms::clone_resistance);
   s.on.quiescence = deck.flag(mechanisms::quiescence);
   s.on.subgrid_exchange = deck.flag(mechanisms::subgrid_exchange);
   if (!s.on.phase_separation) s.split.form = SplitForm::proportional;
 
   s.drugs = drugs(deck, static_cast<std::uint64_t>(s.seed));
-  if (s.drugs.size() > 1) {
-    throw InputError(deck.file() + ": " + std::to_string(s.drugs.size()) +
-                     " drugs are declared; this version treats with one drug: remove the others");
-  }
   for (Drug& drug : s.drugs) {
-    if (!s.on.cellular_uptake) drug.uptake.maximum = 0;
+    if (!s.on.cellular_uptake) drug.uptake.maximum = drug.interior.influx = 0;
+    if (!s.on.target_binding) drug.target.number = 0;
+    if (!s.on.drug_efflux) drug.interior.pump_maximum = 0;
+    if (!s.on.clone_resistance) drug.kill.resistance_fold = 1;
+    drug.sinks = s.on.drug_sink;
     if (!s.on.matrix_binding) drug.binding.sites = 0;
     for (const Dose& dose : drug.doses) {
       if (dose.start >= s.duration) {

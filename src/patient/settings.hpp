@@ -29,7 +29,8 @@ enum class PieceKind { nodule, margin, interior };
 struct Switches {
   bool phase_separation = true, filtration = true, lymphatics = true, convection = true, matrix_conductivity = true,
        hindered_diffusion = true, wall_size_selectivity = true, intravascular_depletion = true, oxygen = true,
-       cellular_uptake = true, matrix_binding = true, quiescence = true, subgrid_exchange = true;
+       cellular_uptake = true, matrix_binding = true, target_binding = true, drug_efflux = true, drug_sink = true,
+       clone_resistance = true, quiescence = true, subgrid_exchange = true;
   bool intermittent_flow = false, vessel_compression = false;
 };
 
@@ -54,6 +55,8 @@ struct PatientSettings {
   double tumour_radius = 0;  ///< [m]
   std::array<double, 3> tumour_centre{};
   double tumour_density = 0, tumour_cell_volume = 0;  ///< [1/m^3], [m^3]
+  double resistant_share = 0;                         ///< of the tumour cells at the start
+  double doubling_time = 0;                           ///< of the untreated tumour [s]
   int host_wall = 1;                                  ///< wall number of a margin's host: -x, +x, -y, ...
   double host_depth = 0, host_density = 0, host_pressure = 0;
   MatrixSettings matrix;

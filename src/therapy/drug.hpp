@@ -11,25 +11,47 @@
 
 namespace sanctuary {
 
+enum class DrugClass {
+  small_molecule,
+  kinase_inhibitor,
+  antibody,
+  adc,
+  liposome,
+  nanoparticle,
+  cationic_carrier,
+  enzyme
+};
+enum class Charge { neutral, anionic, cationic };
+
 /// A drug as its deck section gives it, in SI and mol.
 struct Drug {
   std::string name;
-  double molar_mass = 0;                      ///< [kg/mol]
-  double stokes_radius = 0;                   ///< [m]
+  DrugClass kind = DrugClass::small_molecule;
+  double molar_mass = 0;     ///< [kg/mol]
+  double stokes_radius = 0;  ///< [m]
+  Charge charge = Charge::neutral;
+  double wall_charge_factor = 1;              ///< on permeability and on what convection carries through the wall
   double lipophilic_permeability = 0;         ///< transcellular path of the vessel wall [m/s]
   std::optional<double> wall_permeability;    ///< [m/s] measured, in place of the theory's
   std::optional<double> diffusivity;          ///< [m^2/s] measured at the reference matrix, in place of the theory's
-  std::optional<double> accessible_fraction;  ///< share of tissue volume open to the drug, in place of the porosity
-  double retardation = 1;                     ///< f_c: velocity of the solute over that of the fluid
+  std::optional<double> accessible_fraction;  ///< share of tissue volume open to the drug, in place of the theory's
+  std::optional<double> retardation;          ///< f_c: velocity of the solute over that of the fluid, likewise
   double unbound_fraction = 1;                ///< of the drug in plasma; only this part crosses the wall
   double red_cell_partition = 0;              ///< concentration in red cells over that in plasma
   PlasmaModel plasma{};
-  std::vector<Dose> doses;  ///< [mol]
+  std::vector<Dose> doses;   ///< [mol]
+  std::string payload;       ///< drug set free from this one; empty: none
+  double payload_ratio = 1;  ///< moles of payload per mole
+  double release_rate = 0;   ///< in interstitial fluid and on its sites, into payload there [1/s]
   CellUptake uptake{};
+  CellInterior interior{};
   MatrixBinding binding{};
   CellTarget target{};
+  EffectSite effect = EffectSite::fluid;
   KillLaw kill{};
-  double threshold = 0;  ///< [mol/m^3] free concentration for the time above threshold
+  std::string combination;  ///< group of drugs that add as doses of one another; empty: independent
+  bool sinks = true;        ///< cells and targets take from the fluid what they hold
+  double threshold = 0;     ///< [mol/m^3] free concentration for the time above threshold
   /// Unbound plasma concentration [mol/m^3], the one the wall sees.
   [[nodiscard]] double unbound(double total) const { return unbound_fraction * total; }
 };
@@ -45,8 +67,10 @@ struct Covariates {
 [[nodiscard]] Covariates covariates(const Deck& deck);
 
 /// The drugs of sections `[drug.NAME]` in the order of the deck; kinetics at the patient's covariates and, where they
-/// vary, drawn from `seed`. Throws InputError: not exactly one dose key, times given twice, IC50 of an assay too short
-/// for Emax, a diffusivity that includes binding together with explicit uptake or binding, incomplete compartments.
+/// vary, drawn from `seed`. A drug comes after those that set it free. Throws InputError: not exactly one dose key
+/// (none where another drug sets it free), times given twice, IC50 of an assay too short for Emax, a diffusivity that
+/// includes binding together with explicit uptake or binding, incomplete compartments, payloads that are missing or go
+/// in a ring.
 [[nodiscard]] std::vector<Drug> drugs(const Deck& deck, std::uint64_t seed = 1);
 
 namespace patient {
@@ -85,29 +109,54 @@ inline constexpr Parameter variability{
 }  // namespace patient
 
 namespace drug {
-inline constexpr std::string_view eikenberry =
-    "Eikenberry 2009, Theor Biol Med Model 6:16; El-Kareh & Secomb (tumour-cord code)";
-inline constexpr std::string_view perez_blanco = "Perez-Blanco 2016, Table 2 (V1 to V3 fixed from Kontny 2013)";
 
+/// What a class of drugs takes in place of a key's own default.
+Presets::Default by_class(const Parameter& parameter, std::string_view kind);
+inline constexpr Parameter drug_class{
+    .key = "drug.*.class",
+    .kind = Kind::choice,
+    .text = "small_molecule",
+    .choices = "small_molecule|kinase_inhibitor|antibody|adc|liposome|nanoparticle|cationic_carrier|enzyme",
+    .meaning = "Class: where the effect site is by default, and defaults of charge",
+    .source = "choice"};
+inline constexpr Presets class_presets{&drug_class, &by_class};
+inline constexpr Parameter charge{
+    .key = "drug.*.charge",
+    .kind = Kind::choice,
+    .text = "neutral",
+    .choices = "neutral|anionic|cationic",
+    .meaning = "Charge class; matrix sites of a cationic drug go with the local content of glycosaminoglycan",
+    .source = "assumed: neutral",
+    .presets = &class_presets};
+inline constexpr Parameter wall_charge_factor{
+    .key = "drug.*.wall_charge_factor",
+    .unit = "1",
+    .value = 1,
+    .range = {0, 100},
+    .meaning = "Factor of charge on permeability and on what convection carries through the wall",
+    .source = "assumed: repulsion is minor (Stylianopoulos 2013)",
+    .presets = &class_presets};
 inline constexpr Parameter molar_mass{.key = "drug.*.molar_mass",
                                       .unit = "g/mol",
-                                      .value = 543.52,
+
                                       .range = {10, 1e9},
                                       .meaning = "Molar mass",
-                                      .source = "doxorubicin, from its formula C27H29NO11"};
+                                      .source = "choice: must be given",
+                                      .required = true};
 inline constexpr Parameter stokes_radius{.key = "drug.*.stokes_radius",
                                          .unit = "nm",
-                                         .value = 0.45,
+
                                          .range = {0.05, 500},
                                          .meaning = "Stokes radius: sets hindrance in wall and matrix",
-                                         .source = "assumed: doxorubicin"};
+                                         .source = "choice: must be given",
+                                         .required = true};
 inline constexpr Parameter lipophilic_permeability{
     .key = "drug.*.lipophilic_permeability",
     .unit = "cm/s",
-    .value = 1.94e-4,
+    .value = 0,
     .range = {0, 1},
     .meaning = "Permeability of the path through the cells of the vessel wall; 0 for proteins and particles",
-    .source = "derived: with the pore paths it gives 160 um/min for doxorubicin (Eikenberry 2009)"};
+    .source = "assumed: none, as of proteins and particles"};
 inline constexpr Parameter wall_permeability{
     .key = "drug.*.wall_permeability",
     .unit = "cm/s",
@@ -131,23 +180,26 @@ inline constexpr Parameter diffusivity_includes_binding{
     .meaning =
         "The measured diffusivity has binding in it (doxorubicin 16 um2/s): refused with explicit uptake or binding",
     .source = "choice"};
-inline constexpr Parameter accessible_fraction{
-    .key = "drug.*.accessible_fraction",
-    .value = 0.4,
-    .range = {0.01, 1},
-    .meaning = "Share of tissue volume open to the drug; not given: interstitium.porosity",
-    .source = "Eikenberry 2009, Theor Biol Med Model 6:16 (0.4)"};
-inline constexpr Parameter retardation{.key = "drug.*.retardation",
-                                       .value = 1,
-                                       .range = {0, 1},
-                                       .meaning = "Velocity of the drug over that of the interstitial fluid",
-                                       .source = "assumed: small molecules move with the fluid"};
+inline constexpr Parameter accessible_fraction{.key = "drug.*.accessible_fraction",
+                                               .value = 0.4,
+                                               .range = {0.01, 1},
+                                               .meaning =
+                                                   "Share of tissue volume open to the drug; not given: "
+                                                   "interstitium.porosity times what matrix leaves open at its size",
+                                               .source = "choice: not given"};
+inline constexpr Parameter retardation{
+    .key = "drug.*.retardation",
+    .value = 1,
+    .range = {0, 1},
+    .meaning = "Velocity of the drug over that of the interstitial fluid; not given: by size and matrix",
+    .source = "choice: not given"};
 inline constexpr Parameter unbound_fraction{
     .key = "drug.*.unbound_fraction",
-    .value = 0.25,
+
     .range = {0, 1},
     .meaning = "Share of plasma drug not bound to protein; only it crosses the wall",
-    .source = eikenberry};
+    .source = "choice: must be given",
+    .required = true};
 inline constexpr Parameter red_cell_partition{.key = "drug.*.red_cell_partition",
                                               .value = 0,
                                               .range = {0, 100},
@@ -155,40 +207,40 @@ inline constexpr Parameter red_cell_partition{.key = "drug.*.red_cell_partition"
                                               .source = "assumed: carried by plasma only"};
 inline constexpr Parameter clearance{.key = "drug.*.clearance",
                                      .unit = "L/h",
-                                     .value = 62.4,
+                                     .value = 0,
                                      .range = {0, 1e5},
                                      .meaning = "Clearance from the central compartment",
-                                     .source = perez_blanco};
+                                     .source = "choice: must be given where nothing else eliminates"};
 inline constexpr Parameter volume1{.key = "drug.*.volume1",
                                    .unit = "L",
-                                   .value = 17.7,
+                                   .value = 1,
                                    .range = {1e-6, 1e5},
                                    .meaning = "Volume of the central compartment",
-                                   .source = perez_blanco};
+                                   .source = "choice: must be given with doses"};
 inline constexpr Parameter flow2{.key = "drug.*.flow2",
                                  .unit = "L/h",
-                                 .value = 50.7,
+                                 .value = 0,
                                  .range = {0, 1e5},
                                  .meaning = "Exchange with the second compartment; 0: one compartment less",
-                                 .source = perez_blanco};
+                                 .source = "choice: not given"};
 inline constexpr Parameter volume2{.key = "drug.*.volume2",
                                    .unit = "L",
-                                   .value = 1830,
+                                   .value = 0,
                                    .range = {0, 1e6},
                                    .meaning = "Volume of the second compartment",
-                                   .source = perez_blanco};
+                                   .source = "choice: not given"};
 inline constexpr Parameter flow3{.key = "drug.*.flow3",
                                  .unit = "L/h",
-                                 .value = 28.4,
+                                 .value = 0,
                                  .range = {0, 1e5},
                                  .meaning = "Exchange with the third compartment; 0: one compartment less",
-                                 .source = perez_blanco};
+                                 .source = "choice: not given"};
 inline constexpr Parameter volume3{.key = "drug.*.volume3",
                                    .unit = "L",
-                                   .value = 71,
+                                   .value = 0,
                                    .range = {0, 1e6},
                                    .meaning = "Volume of the third compartment",
-                                   .source = perez_blanco};
+                                   .source = "choice: not given"};
 inline constexpr Parameter absorption_rate{.key = "drug.*.absorption_rate",
                                            .unit = "1/h",
                                            .value = 0,
@@ -244,6 +296,20 @@ inline constexpr Parameter target_internalisation{.key = "drug.*.plasma_target_i
                                                   .range = {0, 1e6},
                                                   .meaning = "Rate at which drug and target are lost together",
                                                   .source = "assumed: of no account without a target"};
+inline constexpr Parameter saturable_flow{.key = "drug.*.saturable_flow",
+                                          .unit = "umol/h",
+                                          .value = 0,
+                                          .range = {0, 1000000000.0},
+                                          .meaning =
+                                              "Largest rate of a transfer into the second compartment that saturates; "
+                                              "it comes back at flow2 over volume2; 0: linear",
+                                          .source = "assumed: linear"};
+inline constexpr Parameter saturable_flow_half{.key = "drug.*.saturable_flow_half",
+                                               .unit = "uM",
+                                               .value = 1,
+                                               .range = {1e-09, 1000000.0},
+                                               .meaning = "Plasma concentration at which that transfer is half as fast",
+                                               .source = "assumed: of no account without saturable_flow"};
 inline constexpr Parameter metabolite_fraction{
     .key = "drug.*.metabolite_fraction",
     .value = 0,
@@ -312,10 +378,10 @@ inline constexpr Parameter cv_absorption{.key = "drug.*.cv_absorption_rate",
                                          .source = "assumed: not given"};
 inline constexpr Parameter dose_per_area{.key = "drug.*.dose_per_area",
                                          .unit = "mg/m^2",
-                                         .value = 60,
+                                         .value = 0,
                                          .range = {0, 1e5},
                                          .meaning = "Dose per body surface; give exactly one of the four dose keys",
-                                         .source = "assumed: common single-agent dose of doxorubicin"};
+                                         .source = "choice: not given"};
 inline constexpr Parameter dose_per_weight{.key = "drug.*.dose_per_weight",
                                            .unit = "mg/kg",
                                            .value = 0,
@@ -375,29 +441,101 @@ inline constexpr Parameter start_times{.key = "drug.*.start_times",
                                        .source = "choice"};
 inline constexpr Parameter infusion_duration{.key = "drug.*.infusion_duration",
                                              .unit = "h",
-                                             .value = 0.25,
+                                             .value = 0,
                                              .range = {0, 1e4},
                                              .meaning = "Length of each infusion; 0 h: bolus",
-                                             .source = "assumed: short infusion of doxorubicin"};
+                                             .source = "choice: bolus"};
+inline constexpr Parameter payload{
+    .key = "drug.*.payload",
+    .kind = Kind::text,
+    .text = "none",
+    .meaning = "Drug of this deck that is set free where this one is degraded or releases it; none: none",
+    .source = "choice"};
+inline constexpr Parameter payload_ratio{.key = "drug.*.payload_ratio",
+                                         .unit = "1",
+                                         .value = 1,
+                                         .range = {0, 1000000.0},
+                                         .meaning =
+                                             "Moles of payload in a mole of this drug (drug-to-antibody ratio; 1 where "
+                                             "a carrier is counted by what it carries)",
+                                         .source = "choice: counted by what it carries"};
+inline constexpr Parameter release_rate{
+    .key = "drug.*.release_rate",
+    .unit = "1/h",
+    .value = 0,
+    .range = {0, 10000.0},
+    .meaning = "Rate at which drug in interstitial fluid and on its sites turns into payload there",
+    .source = "assumed: none"};
 inline constexpr Parameter uptake_maximum{.key = "drug.*.uptake_maximum",
                                           .unit = "fg/min",
-                                          .value = 2.8,
+                                          .value = 0,
                                           .range = {0, 1e6},
                                           .meaning = "Largest uptake of one cell (carrier); 0: no cellular uptake",
-                                          .source = eikenberry};
+                                          .source = "assumed: none"};
 inline constexpr Parameter uptake_half_outside{
     .key = "drug.*.uptake_half_outside",
     .unit = "ug/L",
-    .value = 219,
+    .value = 1,
     .range = {1e-6, 1e9},
     .meaning = "Free concentration in interstitial fluid at which uptake is half of its largest",
-    .source = eikenberry};
+    .source = "assumed: of no account without uptake"};
 inline constexpr Parameter uptake_half_inside{.key = "drug.*.uptake_half_inside",
                                               .unit = "fg",
-                                              .value = 13.7,
+                                              .value = 1,
                                               .range = {1e-9, 1e9},
                                               .meaning = "Amount in a cell at which its efflux is half of its largest",
-                                              .source = eikenberry};
+                                              .source = "assumed: of no account without uptake"};
+inline constexpr Parameter passive_influx{
+    .key = "drug.*.passive_influx",
+    .unit = "1/h",
+    .value = 0,
+    .range = {0, 1000000.0},
+    .meaning = "Passive entry: rise of the free concentration in a cell over that outside",
+    .source = "assumed: none"};
+inline constexpr Parameter passive_efflux{.key = "drug.*.passive_efflux",
+                                          .unit = "1/h",
+                                          .value = 0,
+                                          .range = {0, 1000000.0},
+                                          .meaning = "Passive exit of free drug in a cell",
+                                          .source = "assumed: none; of no account without passive_influx"};
+inline constexpr Parameter efflux_maximum{
+    .key = "drug.*.efflux_maximum",
+    .unit = "uM/h",
+    .value = 0,
+    .range = {0, 1000000000.0},
+    .meaning = "Largest rate of a pump (P-gp) that puts free drug out of cells; 0: none",
+    .source = "assumed: no pump"};
+inline constexpr Parameter efflux_half{.key = "drug.*.efflux_half",
+                                       .unit = "uM",
+                                       .value = 1,
+                                       .range = {1e-09, 1000000000.0},
+                                       .meaning = "Free concentration in a cell at which the pump is half as fast",
+                                       .source = "assumed: of no account without a pump"};
+inline constexpr Parameter cell_sites{.key = "drug.*.cell_sites",
+                                      .unit = "uM",
+                                      .value = 0,
+                                      .range = {0, 1000000.0},
+                                      .meaning = "Sites in a cell that bind drug (tubulin, DNA); 0: none",
+                                      .source = "assumed: none"};
+inline constexpr Parameter cell_on_rate{.key = "drug.*.cell_on_rate",
+                                        .unit = "1/(uM h)",
+                                        .value = 0,
+                                        .range = {0, 1000000000000.0},
+                                        .meaning = "Rate of binding to them",
+                                        .source = "assumed: of no account without sites"};
+inline constexpr Parameter cell_off_rate{.key = "drug.*.cell_off_rate",
+                                         .unit = "1/h",
+                                         .value = 0,
+                                         .range = {0, 1000000000.0},
+                                         .meaning = "Rate of release from them",
+                                         .source = "assumed: of no account without sites"};
+inline constexpr Parameter cell_degradation{
+    .key = "drug.*.cell_degradation",
+    .unit = "1/h",
+    .value = 0,
+    .range = {0, 1000000.0},
+    .meaning = "Rate at which free drug in a cell is degraded; a carrier sets its payload free there",
+    .source = "assumed: none"};
 inline constexpr Parameter binding_on_rate{.key = "drug.*.binding_on_rate",
                                            .unit = "1/(uM s)",
                                            .value = 0,
@@ -448,6 +586,13 @@ inline constexpr Parameter target_uptake{.key = "drug.*.target_internalisation",
                                          .range = {0, 1e4},
                                          .meaning = "Rate at which complexes are taken in",
                                          .source = "assumed: none"};
+inline constexpr Parameter target_recycling{
+    .key = "drug.*.target_recycling",
+    .unit = "1/h",
+    .value = 0,
+    .range = {0, 10000.0},
+    .meaning = "Rate at which drug taken in with its target comes back to the surface with it",
+    .source = "assumed: none"};
 inline constexpr Parameter target_degradation{.key = "drug.*.target_degradation",
                                               .unit = "1/h",
                                               .value = 0,
@@ -456,39 +601,74 @@ inline constexpr Parameter target_degradation{.key = "drug.*.target_degradation"
                                               .source = "assumed: none"};
 inline constexpr Parameter emax{.key = "drug.*.emax",
                                 .unit = "1/h",
-                                .value = 0.1,
+                                .value = 0,
                                 .range = {0, 10},
-                                .meaning = "Largest death rate of a cycling cell",
-                                .source = "assumed: with ic50 and a 24 h assay it gives an EC50 of 0.14 uM"};
-inline constexpr Parameter ic50{
-    .key = "drug.*.ic50",
-    .unit = "uM",
-    .value = 0.055,
-    .range = {1e-9, 1e6},
-    .meaning = "Free concentration that halves the cells of an assay of assay_duration",
-    .source = "Panc 02 chemosensitivity, 24 h (total concentration, taken as free: assumed)"};
+                                .meaning = "Largest death rate of a cycling cell; 0: no direct kill",
+                                .source = "assumed: none"};
+inline constexpr Parameter ic50{.key = "drug.*.ic50",
+                                .unit = "uM",
+                                .value = 1,
+                                .range = {1e-9, 1e6},
+                                .meaning = "Free concentration that halves the cells of an assay of assay_duration",
+                                .source = "choice: must be given with emax"};
 inline constexpr Parameter assay_duration{.key = "drug.*.assay_duration",
                                           .unit = "h",
-                                          .value = 24,
+                                          .value = 72,
                                           .range = {0.1, 1000},
                                           .meaning = "Length of the assay behind ic50; emax x this must exceed ln 2",
-                                          .source = "Panc 02 chemosensitivity, 24 h"};
+                                          .source = "assumed: common length; give that of the source of ic50"};
 inline constexpr Parameter hill{.key = "drug.*.hill",
                                 .value = 1,
                                 .range = {0.2, 10},
                                 .meaning = "Hill exponent of the death rate",
                                 .source = "assumed: no cooperativity"};
 inline constexpr Parameter quiescent_factor{.key = "drug.*.quiescent_factor",
-                                            .value = 0.3,
+                                            .value = 1,
                                             .range = {0, 1},
                                             .meaning = "Death rate of a quiescent cell over that of a cycling one",
-                                            .source = "assumed: anthracyclines spare quiescent cells in part"};
+                                            .source = "assumed: kills whether or not in cycle"};
+inline constexpr Parameter effect_site{
+    .key = "drug.*.effect_site",
+    .kind = Kind::choice,
+    .text = "by_class",
+    .choices = "by_class|fluid|cell|cell_bound|target",
+    .meaning =
+        "What kills: free drug in fluid, free or bound drug in cells, or drug on targets, each as the free "
+        "concentration in equilibrium with it. By class: antibodies and enzymes target, carriers fluid, others cell; "
+        "fluid where there is no uptake or no target",
+    .source = "choice"};
+inline constexpr Parameter resistance_fold{
+    .key = "drug.*.resistance_fold",
+    .unit = "1",
+    .value = 1,
+    .range = {1, 1000000.0},
+    .meaning = "EC50 of the resistant clone over that of the sensitive one (tumour.resistant_share)",
+    .source = "assumed: no resistance"};
+inline constexpr Parameter damage_delay{.key = "drug.*.damage_delay",
+                                        .unit = "h",
+                                        .value = 0,
+                                        .range = {0, 10000.0},
+                                        .meaning = "Mean time from damage to death; 0 h: at once",
+                                        .source = "assumed: at once"};
+inline constexpr Parameter damage_repair{.key = "drug.*.damage_repair",
+                                         .unit = "1/h",
+                                         .value = 0,
+                                         .range = {0, 10000.0},
+                                         .meaning = "Rate of repair of damage that has not killed yet",
+                                         .source = "assumed: none; of no account without delay"};
+inline constexpr Parameter combination{.key = "drug.*.combination",
+                                       .kind = Kind::text,
+                                       .text = "bliss",
+                                       .meaning =
+                                           "How this drug adds to others: bliss (hazards add), or the name of a group "
+                                           "within which drugs add as doses of one another (Loewe)",
+                                       .source = "choice: independent action"};
 inline constexpr Parameter threshold{.key = "drug.*.threshold",
                                      .unit = "uM",
-                                     .value = 0.055,
+                                     .value = 0,
                                      .range = {0, 1e6},
-                                     .meaning = "Free concentration for the time above threshold",
-                                     .source = "choice: the IC50 of doxorubicin"};
+                                     .meaning = "Free concentration for the time above threshold; not given: ic50",
+                                     .source = "choice: not given"};
 }  // namespace drug
 
 /// Parameters of sections `patient` (covariates) and `drug.*`.

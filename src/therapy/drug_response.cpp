@@ -2,361 +2,444 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/comm.hpp"
 
 namespace sanctuary {
 namespace {
 
-/// Uptake part of the carrier at a concentration that an iterate may take below zero, where it goes on linearly.
-double inward(const CellUptake& u, double c) {
-  return c > 0 ? u.maximum * c / (c + u.half_outside) : u.maximum * c / u.half_outside;
-}
-double inward_slope(const CellUptake& u, double c) {
-  const double d = std::max(c, 0.0) + u.half_outside;
-  return u.maximum * u.half_outside / (d * d);
-}
-double outward(const CellUptake& u, double i) {
-  return i > 0 ? u.maximum * i / (i + u.half_inside) : u.maximum * i / u.half_inside;
-}
-double outward_slope(const CellUptake& u, double i) {
-  const double d = std::max(i, 0.0) + u.half_inside;
-  return u.maximum * u.half_inside / (d * d);
+constexpr double first_share = 1 - sdirk::gamma, second_share = sdirk::gamma;  // weights of the stages
+
+/// Second stage of a cell that goes on from the first: its rate over the rest of the step, in a sum with the weights
+/// of the method.
+double weighted_rest(double rest, double first) {
+  return (first_share * rest - (first_share - second_share) * first) / second_share;
 }
 
-/// Content x with (1 + loss) x + h outward(x) = known: increasing in x and concave in the carrier's part, so Newton's
-/// method from the linear solution converges from one side.
-double content(const CellUptake& u, double known, double loss, double h) {
-  double x = known / (1 + loss + h * u.maximum / u.half_inside);
-  for (int i = 0; i < 60; ++i) {
-    const double step = ((1 + loss) * x + h * outward(u, x) - known) / (1 + loss + h * outward_slope(u, x));
-    x -= step;
-    if (std::abs(step) <= 1e-15 * std::abs(x) + 1e-300) break;
-  }
-  return x;
+double sum_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum;
 }
 
 }  // namespace
 
 void DrugResponse::State::resize(std::size_t n) {
-  for (auto* v : {&value, &star, &first, &second, &slope}) v->assign(n, 0.0);
+  for (auto* v : {&value, &first, &second, &slope}) v->assign(n, 0.0);
 }
 
-void DrugResponse::State::carry_over() {
-  for (std::size_t i = 0; i < value.size(); ++i) star[i] = value[i] + sdirk::carry * (first[i] - value[i]);
-}
-
-void DrugResponse::State::accept(double rate) {
-  for (std::size_t i = 0; i < value.size(); ++i) slope[i] = (second[i] - star[i]) * rate;
-  value = second;
-}
-
-DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume,
-                           double relative_tolerance, double scale)
+DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, const CellKill& kill, std::vector<double> accessible,
+                           std::vector<double> site_factor, double cell_volume, double relative_tolerance, double scale)
     : comm_(comm),
       drug_(drug),
-      cells_(std::move(cells)),
+      kill_(&kill),
+      accessible_(std::move(accessible)),
+      site_factor_(std::move(site_factor)),
       cell_volume_(cell_volume),
-      relative_tolerance_(relative_tolerance) {
-  const std::size_t n = cells_.density.size();
+      relative_tolerance_(relative_tolerance),
+      binds_(drug.binding.sites > 0 && drug.binding.on_rate > 0),
+      enters_(drug.uptake.maximum > 0 || drug.interior.influx > 0),
+      accumulation_(accumulation(drug.uptake, drug.interior, kill.population().cell_volume)) {
+  const std::size_t n = accessible_.size();
+  if (site_factor_.empty()) site_factor_.assign(n, 1.0);
+  holds_ = enters_ && drug.interior.sites > 0;
   for (State* s : all_states()) s->resize(n);
-  for (auto* v : {&area_free_, &area_bound_, &area_in_cells_, &peak_free_, &time_above_, &last_free_})
-    v->assign(n, 0.0);
+  for (auto* v : {&first_, &first_sink_, &end_sink_, &last_free_}) v->assign(n, 0.0);
+  below_.assign(n, 0);
+  const CellPopulation& cells = kill.population();
   if (has_target()) {
-    for (auto* v : {&area_complexes_, &area_internalised_}) v->assign(n, 0.0);
     for (std::size_t i = 0; i < n; ++i)
-      free_targets_.value[i] = cells_.killed[i] ? drug_.target.number * cells_.density[i] : 0.0;
+      free_targets_.value[i] = cells.killed[i] ? drug_.target.number * cells.density[i] : 0.0;
   }
-  double sum = 0;
-  for (const double d : cells_.density) sum += d;
-  const double mean = sum_over(comm, sum) / std::max(1.0, sum_over(comm, static_cast<double>(n)));
-  least_amount_ = 1e-4 * mean * (drug_.uptake.maximum > 0 ? equilibrium_amount(drug_.uptake, scale) : 0.0);
+  const double mean = sum_over(comm, sum_of(cells.density)) / std::max(1.0, sum_over(comm, static_cast<double>(n)));
+  least_amount_ = 1e-4 * mean * accumulation_ * scale;
+  start_cycle();
+}
+
+void DrugResponse::add_carrier(DrugResponse& carrier) {
+  carriers_.push_back(&carrier);
+  const std::size_t n = accessible_.size();
+  for (auto* v :
+       {&carrier.released_[0], &carrier.released_[1], &carrier.released_in_cells_[0], &carrier.released_in_cells_[1]})
+    v->assign(n, 0.0);
+  const bool entered = enters_;
+  enters_ = enters_ || carrier.enters_ || carrier.has_target();
+  holds_ = enters_ && drug_.interior.sites > 0;
+  if (enters_ && !entered) {
+    inside_.resize(n);
+    for (auto* v : {&cells_record_.area, &cells_record_.peak, &cells_record_.above}) v->assign(n, 0.0);
+  }
+  if (holds_ && held_.value.empty()) held_.resize(n);
 }
 
 std::vector<DrugResponse::State*> DrugResponse::all_states() {
-  std::vector<State*> all{&bound_, &in_cells_, &cycling_, &quiescent_};
+  std::vector<State*> all;
+  if (binds_) all.push_back(&bound_);
+  if (enters_) all.push_back(&inside_);
+  if (holds_) all.push_back(&held_);
   if (has_target()) all.insert(all.end(), {&free_targets_, &complexes_, &internalised_});
   return all;
 }
 
 std::vector<DrugResponse::Named> DrugResponse::states() {
-  std::vector<Named> all{{"bound", &bound_.value},
-                         {"bound_slope", &bound_.slope},
-                         {"in_cells", &in_cells_.value},
-                         {"in_cells_slope", &in_cells_.slope},
-                         {"hazard_cycling", &cycling_.value},
-                         {"hazard_cycling_slope", &cycling_.slope},
-                         {"hazard_quiescent", &quiescent_.value},
-                         {"hazard_quiescent_slope", &quiescent_.slope},
-                         {"area_free", &area_free_},
-                         {"area_bound", &area_bound_},
-                         {"area_in_cells", &area_in_cells_},
-                         {"peak_free", &peak_free_},
-                         {"time_above", &time_above_},
-                         {"last_free", &last_free_},
-                         {"cycling_share", &cells_.cycling_share}};
+  std::vector<Named> all{{"last_free", &last_free_}};
+  const auto add = [&](const std::string& name, State& s) {
+    all.push_back({name, &s.value});
+    all.push_back({name + "_slope", &s.slope});
+  };
+  const auto add_record = [&](const std::string& name, Record& r) {
+    all.push_back({name + "_area", &r.area});
+    all.push_back({name + "_peak", &r.peak});
+    all.push_back({name + "_above", &r.above});
+  };
+  add_record("free", free_record_);
+  if (binds_) {
+    add("bound", bound_);
+    add_record("bound", bound_record_);
+  }
+  if (enters_) {
+    add("in_cells", inside_);
+    add_record("in_cells", cells_record_);
+  }
+  if (holds_) add("held", held_);
   if (has_target()) {
-    all.insert(all.end(), {{"free_targets", &free_targets_.value},
-                           {"free_targets_slope", &free_targets_.slope},
-                           {"complexes", &complexes_.value},
-                           {"complexes_slope", &complexes_.slope},
-                           {"internalised", &internalised_.value},
-                           {"internalised_slope", &internalised_.slope},
-                           {"area_complexes", &area_complexes_},
-                           {"area_internalised", &area_internalised_}});
+    add("free_targets", free_targets_);
+    add("complexes", complexes_);
+    add("internalised", internalised_);
+    add_record("complexes", complexes_record_);
+    add_record("internalised", internalised_record_);
   }
   return all;
 }
 
-double DrugResponse::survival(std::size_t cell) const {
-  if (!cells_.killed[cell]) return 1;
-  const double w = cells_.cycling_share[cell];
-  return w * std::exp(-cycling_.value[cell]) + (1 - w) * std::exp(-quiescent_.value[cell]);
+double DrugResponse::in_cells(std::size_t cell) const {
+  return (enters_ ? inside_.value[cell] : 0.0) + (holds_ ? held_.value[cell] : 0.0);
+}
+
+double DrugResponse::immobile(std::size_t cell) const {
+  return in_cells(cell) + (binds_ ? accessible_[cell] * bound_.value[cell] : 0.0) +
+         (has_target() ? complexes_.value[cell] + internalised_.value[cell] : 0.0);
+}
+
+void DrugResponse::start_cycle() {
+  const std::size_t n = accessible_.size();
+  const auto clear = [&](Record& r) {
+    for (auto* v : {&r.area, &r.peak, &r.above}) v->assign(n, 0.0);
+  };
+  clear(free_record_);
+  if (binds_) clear(bound_record_);
+  if (enters_) clear(cells_record_);
+  if (has_target()) {
+    clear(complexes_record_);
+    clear(internalised_record_);
+  }
 }
 
 void DrugResponse::begin_impl(double, double dt) { dt_ = dt; }
 
+double DrugResponse::source(std::size_t i, int stage, bool cells) const {
+  double sum = 0;
+  for (const DrugResponse* carrier : carriers_) {
+    const auto& from = cells ? carrier->released_in_cells_ : carrier->released_;
+    const double rate = stage == 2 && below_[i]
+                            ? ((first_share - second_share) * from[0][i] + second_share * from[1][i]) / first_share
+                            : from[static_cast<std::size_t>(stage - 1)][i];
+    sum += carrier->drug_.payload_ratio * rate;
+  }
+  return sum;
+}
+
+bool DrugResponse::starts_below(std::size_t i, double first) const {
+  if (!(binds_ || enters_ || has_target())) return false;
+  if (last_free_[i] + sdirk::carry * (first - last_free_[i]) < 0) return true;
+  if (binds_ && bound_.star(i) < 0) return true;
+  if (enters_ && inside_.star(i) < 0) return true;
+  if (holds_ && held_.star(i) < 0) return true;
+  return has_target() && (free_targets_.star(i) < 0 || complexes_.star(i) < 0 || internalised_.star(i) < 0);
+}
+
 void DrugResponse::stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                               std::span<double> derivative) {
-  const double h = sdirk::gamma * dt_;
-  for (State* s : all_states()) {
-    if (number == 1) {
-      s->star = s->value;
-    } else {
-      s->carry_over();
-    }
-  }
-  auto& bound = number == 1 ? bound_.first : bound_.second;
-  auto& in_cells = number == 1 ? in_cells_.first : in_cells_.second;
-  auto& cycling = number == 1 ? cycling_.first : cycling_.second;
-  auto& quiescent = number == 1 ? quiescent_.first : quiescent_.second;
-  auto& free_targets = number == 1 ? free_targets_.first : free_targets_.second;
-  auto& complexes = number == 1 ? complexes_.first : complexes_.second;
-  auto& internalised = number == 1 ? internalised_.first : internalised_.second;
-  const bool targets = has_target();
-  auto& rates = rates_[static_cast<std::size_t>(number - 1)];
-  rates.fill(0.0);
+  const bool second = number == 2, targets = has_target();
+  const auto at = [&](State& s) -> std::vector<double>& { return second ? s.second : s.first; };
+  auto &bound = at(bound_), &inside = at(inside_), &held = at(held_), &free_targets = at(free_targets_),
+       &complexes = at(complexes_), &internalised = at(internalised_);
+  const std::vector<double>&density = kill_->density(number), &death = kill_->death(number);
+  const std::vector<char>& killed = kill_->population().killed;
+  const double size = kill_->population().cell_volume;
   const MatrixBinding& binding = drug_.binding;
-  const CellUptake& uptake = drug_.uptake;
-  const bool takes_up = uptake.maximum > 0, binds = binding.sites > 0;
-
+  const double h_stage = sdirk::gamma * dt_, h_rest = (1 - sdirk::gamma) * dt_;
   for (std::size_t i = 0; i < concentration.size(); ++i) {
     const double c = concentration[i];
-    double out = 0, slope = 0;
-    if (binds) {
-      const double down = 1 + h * (binding.on_rate * c + binding.off_rate);
-      bound[i] = (bound_.star[i] + h * binding.on_rate * c * binding.sites) / down;
-      const double rate = binding_rate(binding, c, bound[i]) * cells_.accessible[i];
-      const double by_c = (binding.on_rate * binding.sites - binding.on_rate * bound[i]) / down;
-      rates[3] += rate;
-      out += rate;
-      slope += cells_.accessible[i] * by_c;
-    } else {
-      bound[i] = 0;
+    const bool on = second && starts_below(i, first_[i]);
+    if (second) below_[i] = on;
+    const double h = on ? h_rest : h_stage;
+    const auto start = [&](const State& s) { return !second ? s.value[i] : on ? s.first[i] : s.star(i); };
+    const double given = carriers_.empty() ? 0.0 : source(i, number, false);
+    double out = drug_.release_rate * accessible_[i] * c - given, slope = drug_.release_rate * accessible_[i];
+    double into = 0, into_slope = 0;  // cells and targets
+    if (binds_) {
+      const double sites = binding.sites * site_factor_[i], before = start(bound_);
+      const double down = 1 + h * (binding.on_rate * c + binding.off_rate + drug_.release_rate);
+      bound[i] = (before + h * binding.on_rate * c * sites) / down;
+      out += accessible_[i] * (binding.on_rate * c * (sites - bound[i]) - binding.off_rate * bound[i]);
+      const double by_c = h * binding.on_rate * (sites - bound[i]) / down;
+      slope +=
+          accessible_[i] * (binding.on_rate * (sites - bound[i]) - (binding.on_rate * c + binding.off_rate) * by_c);
     }
-    const double start = cells_.density[i];
-    const double w = cells_.cycling_share[i];
-    cycling[i] = cycling_.star[i];
-    quiescent[i] = quiescent_.star[i];
-    if (start <= 0) {
-      in_cells[i] = in_cells_.star[i];
-      if (targets) free_targets[i] = complexes[i] = internalised[i] = 0;
-      sink[i] = out;
-      derivative[i] = slope;
-      continue;
+    const double alive = density[i], dying = death[i];
+    if (enters_ && alive > 0) {
+      const double free = start(inside_) / alive, kept = holds_ ? start(held_) / alive : 0.0,
+                   inner = carriers_.empty() ? 0.0 : source(i, number, true) / alive;
+      const InteriorStep next =
+          interior_step(drug_.uptake, drug_.interior, size, h, c, free, kept, inner, dying, inside[i] / alive);
+      inside[i] = alive * next.free;
+      if (holds_) held[i] = alive * next.held;
+      into += alive * (inflow(drug_.uptake, drug_.interior, size, c) -
+                       outflow(drug_.uptake, drug_.interior, size, next.free) - dying * (next.free + next.held));
+      into_slope += alive * (inflow_slope(drug_.uptake, drug_.interior, size, c) -
+                             (outflow_slope(drug_.uptake, drug_.interior, size, next.free) + dying) * next.by_c -
+                             dying * next.held_by_c);
     }
-    const bool killed = cells_.killed[i] != 0;
-    double density = start, death = 0, inside = 0;
-    const double enters = inward(uptake, c);
-    for (int round = 0; round < 12; ++round) {
-      if (killed && (round > 0 || !takes_up)) {
-        const double exposure = takes_up ? equivalent_concentration(uptake, std::max(inside, 0.0)) : std::max(c, 0.0);
-        const double by_cycling = kill_rate_cycling(drug_.kill, exposure);
-        const double by_quiescent = drug_.kill.quiescent_factor * by_cycling;
-        cycling[i] = cycling_.star[i] + h * by_cycling;
-        quiescent[i] = quiescent_.star[i] + h * by_quiescent;
-        const double in_cycle = w * std::exp(-cycling[i]), at_rest = (1 - w) * std::exp(-quiescent[i]);
-        const double alive = in_cycle + at_rest;
-        density = start * alive;
-        death = alive > 0 ? (in_cycle * by_cycling + at_rest * by_quiescent) / alive : 0.0;
-      }
-      if (!takes_up || density <= 0) break;
-      const double before = inside;
-      inside = content(uptake, in_cells_.star[i] / density + h * enters, h * death, h);
-      if (!killed || (round > 0 && std::abs(inside - before) <= 1e-14 * std::abs(inside) + 1e-300)) break;
-    }
-    in_cells[i] = takes_up ? density * inside : 0.0;
-    if (takes_up) {
-      const double leaves = outward(uptake, inside), released = death * inside;
-      rates[0] += density * enters;
-      rates[1] += density * leaves;
-      rates[2] += density * released;
-      out += density * (enters - leaves - released);
-      slope += density * inward_slope(uptake, c) / (1 + h * (death + outward_slope(uptake, inside)));
-    }
-    if (targets) {
-      const CellTarget& target = drug_.target;
-      const TargetStep next = target_step(target, h, c, free_targets_.star[i], complexes_.star[i],
-                                          internalised_.star[i], killed ? density : 0.0, death);
+    if (targets && killed[i]) {
+      const TargetStep next =
+          target_step(drug_.target, h, c, start(free_targets_), start(complexes_), start(internalised_), alive, dying);
       free_targets[i] = next.free;
       complexes[i] = next.bound;
       internalised[i] = next.inside;
-      const double off = target.off_rate * next.bound + death * (next.bound + next.inside);
-      rates[4] += next.sink + off;
-      rates[5] += off;
-      rates[6] += target.degradation * next.inside;
-      out += next.sink;
-      slope += next.slope;
+      into += next.sink;
+      into_slope += next.slope;
     }
-    sink[i] = out;
-    derivative[i] = slope;
+    if (drug_.sinks) {
+      out += into;
+      slope += into_slope;
+    }
+    if (!second) {
+      first_[i] = c;
+      first_sink_[i] = out;
+    }
+    if (second) end_sink_[i] = out;
+    sink[i] = on ? weighted_rest(out, first_sink_[i]) : out;
+    derivative[i] = on ? first_share / second_share * slope : slope;
   }
+}
+
+DrugResponse::Rates DrugResponse::rates(std::size_t i, int stage, double c) const {
+  const auto of = [&](const State& s) { return stage == 1 ? s.first[i] : s.second[i]; };
+  const double alive = kill_->density(stage)[i], dying = kill_->death(stage)[i];
+  const double size = kill_->population().cell_volume;
+  Rates r{};
+  if (enters_ && alive > 0) {
+    const double free = of(inside_) / alive, kept = holds_ ? of(held_) / alive : 0.0;
+    r[0] = alive * inflow(drug_.uptake, drug_.interior, size, c);
+    r[1] = alive * outflow(drug_.uptake, drug_.interior, size, free);
+    r[2] = alive * dying * (free + kept);
+    r[3] = alive * drug_.interior.degradation * free;
+  }
+  if (binds_) {
+    const MatrixBinding& b = drug_.binding;
+    const double bound = of(bound_);
+    r[4] = accessible_[i] * (b.on_rate * c * (b.sites * site_factor_[i] - bound) - b.off_rate * bound);
+    r[10] = accessible_[i] * drug_.release_rate * bound;
+  }
+  if (has_target()) {
+    const CellTarget& t = drug_.target;
+    const double complexes = of(complexes_), internalised = of(internalised_);
+    // From the change of what is on targets, which keeps the sums however stiff the binding.
+    const double h = stage == 2 && below_[i] ? (1 - sdirk::gamma) * dt_ : sdirk::gamma * dt_;
+    const auto before = [&](const State& s) { return stage == 1 ? s.value[i] : below_[i] ? s.first[i] : s.star(i); };
+    r[7] = t.off_rate * complexes + dying * (complexes + internalised);
+    r[8] = t.degradation * internalised;
+    r[6] = (complexes - before(complexes_) + internalised - before(internalised_)) / h + r[7] + r[8];
+  }
+  r[9] = accessible_[i] * drug_.release_rate * c;
+  return r;
+}
+
+void DrugResponse::effect(int stage, std::span<const double> concentration, std::span<double> exposure) const {
+  const std::vector<double>& density = kill_->density(stage);
+  const std::vector<char>& killed = kill_->population().killed;
+  const double size = kill_->population().cell_volume;
+  const auto of = [&](const State& s, std::size_t i) { return std::max(stage == 1 ? s.first[i] : s.second[i], 0.0); };
+  for (std::size_t i = 0; i < exposure.size(); ++i) {
+    if (!killed[i] || density[i] <= 0) {
+      exposure[i] = 0;
+      continue;
+    }
+    double u = std::max(concentration[i], 0.0);
+    if (drug_.effect == EffectSite::cell && enters_) {
+      u = of(inside_, i) / (density[i] * accumulation_);
+    } else if (drug_.effect == EffectSite::cell_bound && holds_) {
+      const double sites = drug_.interior.sites * size, kept = std::min(of(held_, i) / density[i], sites * (1 - 1e-12));
+      u = drug_.interior.off_rate / drug_.interior.on_rate * kept / (sites - kept) * size / accumulation_;
+    } else if (drug_.effect == EffectSite::target && has_target()) {
+      const double free = of(free_targets_, i);
+      u = free > 0 ? drug_.target.off_rate / drug_.target.on_rate * of(complexes_, i) / free : 0.0;
+    }
+    exposure[i] = u;
+  }
+}
+
+void DrugResponse::set_free(std::span<const double> first, std::span<const double> second) {
+  if (released_[0].empty()) return;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const Rates a = rates(i, 1, first[i]), b = rates(i, 2, second[i]);
+    const auto give = [&](double one, double two, std::array<std::vector<double>, 2>& to) {
+      const double mean = sdirk::gamma * one + (1 - sdirk::gamma) * two;  // of a cell that goes on from the first stage
+      to[0][i] = below_[i] ? mean : one;
+      to[1][i] = below_[i] ? mean : two;
+    };
+    give(a[9] + a[10], b[9] + b[10], released_);
+    give(a[3] + a[8], b[3] + b[8], released_in_cells_);
+  }
+}
+
+void DrugResponse::set_free_nothing() {
+  for (auto* v : {&released_[0], &released_[1], &released_in_cells_[0], &released_in_cells_[1]})
+    std::fill(v->begin(), v->end(), 0.0);
 }
 
 double DrugResponse::squared_error_impl() const {
   const bool targets = has_target();
-  std::array<double, 5> scale{};
-  for (std::size_t i = 0; i < in_cells_.second.size(); ++i) {
-    scale[0] += in_cells_.second[i] * in_cells_.second[i];
-    scale[1] += cycling_.second[i] * cycling_.second[i];
-    scale[2] += cells_.killed[i] ? 1.0 : 0.0;
-    scale[3] += 1;
-    if (targets) scale[4] += std::pow(free_targets_.second[i] + complexes_.second[i], 2);
+  const std::size_t n = accessible_.size();
+  std::array<double, 3> scale{};
+  for (std::size_t i = 0; i < n; ++i) {
+    if (enters_) scale[0] += inside_.second[i] * inside_.second[i];
+    scale[1] += 1;
+    if (targets) scale[2] += std::pow(free_targets_.second[i] + complexes_.second[i], 2);
   }
-  MPI_Allreduce(MPI_IN_PLACE, scale.data(), 5, MPI_DOUBLE, MPI_SUM, comm_);
-  const double amount = std::sqrt(scale[0] / scale[3]);
-  const double hazard = std::sqrt(scale[1] / std::max(scale[2], 1.0));
+  MPI_Allreduce(MPI_IN_PLACE, scale.data(), 3, MPI_DOUBLE, MPI_SUM, comm_);
   const double rate = 1 / (sdirk::gamma * dt_);
   const auto error = [&](const State& s, std::size_t i) {
-    const double k1 = (s.first[i] - s.value[i]) * rate, k2 = (s.second[i] - s.star[i]) * rate;
+    const double k1 = (s.first[i] - s.value[i]) * rate, k2 = (s.second[i] - s.star(i)) * rate;
     return has_slope_ ? dt_ * (sdirk::e0 * s.slope[i] + sdirk::e1 * k1 + sdirk::e2 * k2)
                       : dt_ * sdirk::gamma * (k2 - k1);
   };
   double sum = 0;
-  const double allowed_amount = relative_tolerance_ * (amount + least_amount_);
-  const double allowed_hazard = relative_tolerance_ * (hazard + 1e-2);
-  const double allowed_target = relative_tolerance_ * std::sqrt(scale[4] / scale[3]);
-  for (std::size_t i = 0; i < in_cells_.second.size(); ++i) {
-    if (allowed_amount > 0) sum += std::pow(error(in_cells_, i) / allowed_amount, 2);
-    sum += std::pow(error(cycling_, i) / allowed_hazard, 2);
-    if (!targets || allowed_target <= 0) continue;
-    sum += std::pow(error(complexes_, i) / allowed_target, 2) + std::pow(error(internalised_, i) / allowed_target, 2);
+  const double allowed_amount = relative_tolerance_ * (std::sqrt(scale[0] / scale[1]) + least_amount_);
+  const double allowed_target = relative_tolerance_ * std::sqrt(scale[2] / scale[1]);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (below_[i]) continue;  // positive and closed, of first order: no estimate applies
+    if (enters_ && allowed_amount > 0) sum += std::pow(error(inside_, i) / allowed_amount, 2);
+    if (targets && allowed_target > 0)
+      sum += std::pow(error(complexes_, i) / allowed_target, 2) + std::pow(error(internalised_, i) / allowed_target, 2);
   }
   return sum;
 }
 
 void DrugResponse::end_impl(bool accepted, std::span<const double> first, std::span<const double> second) {
   if (!accepted) return;
-  const double w1 = (1 - sdirk::gamma) * dt_, w2 = sdirk::gamma * dt_;
-  for (std::size_t i = 0; i < second.size(); ++i) {
-    area_free_[i] += w1 * first[i] + w2 * second[i];
-    area_bound_[i] += w1 * bound_.first[i] + w2 * bound_.second[i];
-    area_in_cells_[i] += w1 * in_cells_.first[i] + w2 * in_cells_.second[i];
-    if (has_target()) {
-      area_complexes_[i] += w1 * complexes_.first[i] + w2 * complexes_.second[i];
-      area_internalised_[i] += w1 * internalised_.first[i] + w2 * internalised_.second[i];
+  const std::size_t n = accessible_.size();
+  const double w1 = first_share * dt_, w2 = second_share * dt_;
+  Rates sums{};
+  long below = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double one = below_[i] ? w2 : w1, two = below_[i] ? w1 : w2;
+    const Rates a = rates(i, 1, first[i]), b = rates(i, 2, second[i]);
+    for (std::size_t k = 0; k < booked; ++k) sums[k] += one * a[k] + two * b[k];
+    if (!carriers_.empty()) {
+      for (const bool cells : {false, true}) {
+        double given = 0;
+        for (const DrugResponse* carrier : carriers_) {
+          const auto& from = cells ? carrier->released_in_cells_ : carrier->released_;
+          given += carrier->drug_.payload_ratio * (w1 * from[0][i] + w2 * from[1][i]);
+        }
+        sums[cells ? 12 : 11] += given;
+      }
     }
-    peak_free_[i] = std::max(peak_free_[i], second[i]);
-    const double a = last_free_[i] - drug_.threshold, b = second[i] - drug_.threshold;
-    // Linear between the ends of the step, so that the time is continuous in both.
-    if (a > 0 && b > 0) {
-      time_above_[i] += dt_;
-    } else if (a > 0 || b > 0) {
-      time_above_[i] += dt_ * std::max(a, b) / (std::max(a, b) - std::min(a, b));
+    below += below_[i];
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(booked), MPI_DOUBLE, MPI_SUM, comm_);
+  for (double& s : sums) s *= cell_volume_;
+  ledger_.taken_up += sums[0];
+  ledger_.given_back += sums[1];
+  ledger_.released_by_death += sums[2];
+  ledger_.degraded_in_cells += sums[3];
+  (sums[4] > 0 ? ledger_.bound_in : ledger_.bound_out) += std::abs(sums[4]);
+  ledger_.on_targets += sums[6];
+  ledger_.off_targets += sums[7];
+  ledger_.degraded += sums[8];
+  ledger_.released += sums[9];
+  ledger_.released_from_sites += sums[10];
+  ledger_.set_free += sums[11];
+  ledger_.set_free_in_cells += sums[12];
+  positive_steps_ += below;
+
+  // Linear between the ends of the step, so that the time above is continuous in both.
+  const auto add_above = [&](double& above, double before, double after) {
+    if (before > 0 && after > 0) {
+      above += dt_;
+    } else if (before > 0 || after > 0) {
+      above += dt_ * std::max(before, after) / (std::max(before, after) - std::min(before, after));
     }
+  };
+  const double threshold = drug_.threshold;
+  for (std::size_t i = 0; i < n; ++i) {
+    free_record_.area[i] += w1 * first[i] + w2 * second[i];
+    free_record_.peak[i] = std::max(free_record_.peak[i], second[i]);
+    add_above(free_record_.above[i], last_free_[i] - threshold, second[i] - threshold);
     last_free_[i] = second[i];
   }
-  auto sums = rates_;
-  MPI_Allreduce(MPI_IN_PLACE, sums[0].data(), static_cast<int>(2 * booked), MPI_DOUBLE, MPI_SUM, comm_);
-  for (std::size_t stage = 0; stage < 2; ++stage) {
-    const double weight = (stage == 0 ? w1 : w2) * cell_volume_;
-    ledger_.taken_up += weight * sums[stage][0];
-    ledger_.given_back += weight * sums[stage][1];
-    ledger_.released_by_death += weight * sums[stage][2];
-    ledger_.on_targets += weight * sums[stage][4];
-    ledger_.off_targets += weight * sums[stage][5];
-    ledger_.degraded += weight * sums[stage][6];
-    const double net = weight * sums[stage][3];
-    (net > 0 ? ledger_.bound_in : ledger_.bound_out) += std::abs(net);
+  // Sum of one or two states; `limit` of a cell of the grid is in equilibrium with the threshold.
+  const auto record = [&](Record& r, const State& x, const State* y, const auto& limit) {
+    for (std::size_t i = 0; i < n; ++i) {
+      const double before = x.value[i] + (y ? y->value[i] : 0.0), one = x.first[i] + (y ? y->first[i] : 0.0),
+                   two = x.second[i] + (y ? y->second[i] : 0.0), at = limit(i);
+      r.area[i] += (below_[i] ? w2 : w1) * one + (below_[i] ? w1 : w2) * two;
+      r.peak[i] = std::max(r.peak[i], two);
+      add_above(r.above[i], before - at, two - at);
+    }
+  };
+  const CellPopulation& cells = kill_->population();
+  if (binds_) {
+    const double limit = equilibrium_bound(drug_.binding, threshold);
+    record(bound_record_, bound_, nullptr, [&](std::size_t i) { return site_factor_[i] * limit; });
   }
-  const double rate = 1 / (sdirk::gamma * dt_);
-  for (State* s : all_states()) s->accept(rate);
+  if (enters_) {
+    const CellInterior& in = drug_.interior;
+    const double free = accumulation_ * threshold, inside = in.on_rate * free / cells.cell_volume;
+    const double held = holds_ ? in.sites * cells.cell_volume * inside / (inside + in.off_rate) : 0.0;
+    record(cells_record_, inside_, holds_ ? &held_ : nullptr,
+           [&](std::size_t i) { return cells.density[i] * (free + held); });
+  }
+  if (has_target()) {
+    const CellTarget& t = drug_.target;
+    const double on = t.on_rate * threshold, share = on > 0 ? on / (on + t.off_rate) : 0.0;
+    const double lost = t.degradation + t.recycling;
+    const double inside = lost > 0 ? t.internalisation / lost : std::numeric_limits<double>::infinity();
+    const auto limit = [&](std::size_t i) { return t.number * cells.density[i] * share; };
+    record(complexes_record_, complexes_, nullptr, limit);
+    record(internalised_record_, internalised_, nullptr, [&](std::size_t i) { return limit(i) * inside; });
+  }
+  const double rate = 1 / (sdirk::gamma * dt_), rest = 1 / ((1 - sdirk::gamma) * dt_);
+  for (State* s : all_states()) {
+    for (std::size_t i = 0; i < n; ++i)
+      s->slope[i] = below_[i] ? (s->second[i] - s->first[i]) * rest : (s->second[i] - s->star(i)) * rate;
+    s->value = s->second;
+  }
   has_slope_ = true;
 }
 
 double DrugResponse::amount_in_cells() const {
   double sum = 0;
-  for (const double a : in_cells_.value) sum += a;
+  for (std::size_t i = 0; i < accessible_.size(); ++i) sum += in_cells(i);
   return sum_over(comm_, sum * cell_volume_);
 }
 
 double DrugResponse::amount_on_targets() const {
-  double sum = 0;
-  if (has_target()) {
-    for (std::size_t i = 0; i < complexes_.value.size(); ++i) sum += complexes_.value[i] + internalised_.value[i];
-  }
-  return sum_over(comm_, sum * cell_volume_);
+  return sum_over(comm_, (sum_of(complexes_.value) + sum_of(internalised_.value)) * cell_volume_);
 }
 
 double DrugResponse::amount_bound() const {
   double sum = 0;
-  for (std::size_t i = 0; i < bound_.value.size(); ++i) sum += cells_.accessible[i] * bound_.value[i];
+  for (std::size_t i = 0; i < bound_.value.size(); ++i) sum += accessible_[i] * bound_.value[i];
   return sum_over(comm_, sum * cell_volume_);
 }
 
-std::array<double, 2> reference_hazard(const Drug& drug, const PlasmaKinetics& plasma, double time) {
-  std::vector<double> stops{0.0};
-  for (const double t : plasma.events()) {
-    if (t > stops.back() && t < time) stops.push_back(t);
-  }
-  stops.push_back(time);
-  struct Cell {
-    double inside = 0, hazard = 0;
-  };
-  const auto kill = [&](double c, double inside) {
-    const double exposure = drug.uptake.maximum > 0 ? equivalent_concentration(drug.uptake, std::max(inside, 0.0)) : c;
-    return kill_rate_cycling(drug.kill, exposure);
-  };
-  // The transport's own method, with a step found by halving.
-  const auto step = [&](const Cell& start, double t, double dt) {
-    const double h = sdirk::gamma * dt;
-    Cell star = start, end = start;
-    for (int stage = 0; stage < 2; ++stage) {
-      const double c = drug.unbound(plasma.concentration(t + (stage == 0 ? h : dt)));
-      Cell now;
-      if (drug.uptake.maximum > 0) now.inside = content(drug.uptake, star.inside + h * inward(drug.uptake, c), 0.0, h);
-      now.hazard = star.hazard + h * kill(c, now.inside);
-      if (stage == 0) {
-        star.inside = start.inside + sdirk::carry * (now.inside - start.inside);
-        star.hazard = start.hazard + sdirk::carry * (now.hazard - start.hazard);
-      }
-      end = now;
-    }
-    return end;
-  };
-  Cell cell;
-  constexpr double tolerance = 1e-9;
-  for (std::size_t s = 0; s + 1 < stops.size(); ++s) {
-    double t = stops[s], dt = std::min(1.0, stops[s + 1] - t);
-    while (t < stops[s + 1]) {
-      dt = std::min(dt, stops[s + 1] - t);
-      const Cell whole = step(cell, t, dt);
-      const Cell half = step(cell, t, 0.5 * dt);
-      const Cell twice = step(half, t + 0.5 * dt, 0.5 * dt);
-      const double error =
-          std::max(std::abs(twice.inside - whole.inside) / (std::abs(twice.inside) + 1e-3 * drug.uptake.half_inside),
-                   std::abs(twice.hazard - whole.hazard) / (std::abs(twice.hazard) + 1e-3)) /
-          3;
-      if (error <= tolerance || dt < 1e-6) {
-        // Richardson's extrapolation of a second-order method.
-        cell.inside = twice.inside + (twice.inside - whole.inside) / 3;
-        cell.hazard = twice.hazard + (twice.hazard - whole.hazard) / 3;
-        t = dt < stops[s + 1] - t ? t + dt : stops[s + 1];
-      }
-      dt *= std::clamp(0.9 * std::cbrt(tolerance / std::max(error, 1e-30)), 0.2, 2.0);
-    }
-  }
-  return {cell.hazard, drug.kill.quiescent_factor * cell.hazard};
+double DrugResponse::payload_released() const {
+  return drug_.payload_ratio *
+         (ledger_.released + ledger_.released_from_sites + ledger_.degraded + ledger_.degraded_in_cells);
 }
 
 }  // namespace sanctuary

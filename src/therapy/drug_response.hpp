@@ -1,111 +1,146 @@
 #pragma once
 #include <mpi.h>
 
+#include <array>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "solvers/transport.hpp"
+#include "therapy/cell_kill.hpp"
 #include "therapy/drug.hpp"
 
 namespace sanctuary {
 
-/// The cells that a drug meets, one value per owned cell of the grid.
-struct ExposedCells {
-  std::vector<double> accessible;     ///< share of the tissue volume open to the drug
-  std::vector<double> density;        ///< cells per tissue volume at the start of the cycle [1/m^3]
-  std::vector<char> killed;           ///< true where the drug kills (tumour), false where it does not (host)
-  std::vector<double> cycling_share;  ///< w of the cycling phase at the start of the cycle
-};
-
-/// What a drug does in each cell of the grid beside moving: uptake through a saturable carrier, reversible binding to
-/// fixed sites, death of cycling and quiescent cells, release of what dead cells held, and the exposure that all this
-/// adds up to. All of it is integrated inside the steps of the transport, with the same implicit method.
+/// What a drug does in each cell of the grid beside moving: entry into living cells by a carrier, passively and from
+/// other drugs that set it free, pump, sites and loss in them; reversible binding to fixed sites of the matrix; targets
+/// on tumour cells; release of what dead cells held; its own release of a payload; and the exposure that all this adds
+/// up to. All of it is solved with the free concentration in the stages of the transport, cell by cell.
+///
+/// In a cell of the grid where the second stage of the method would start from a negative amount, the step goes on from
+/// the first stage by an implicit Euler step over the rest of it: of first order there, with every amount positive and
+/// every sum kept.
 class DrugResponse final : public LocalReaction {
  public:
-  /// `scale`: a typical free concentration [mol/m^3]; amounts in cells below those in equilibrium with 1e-4 of it are
-  /// held to that error. Collective.
-  DrugResponse(MPI_Comm comm, const Drug& drug, ExposedCells cells, double cell_volume, double relative_tolerance,
-               double scale);
+  /// `accessible`: share of the tissue volume open to the drug; `site_factor`: matrix sites of each owned cell over
+  /// those declared (empty: 1); `scale`: a typical free concentration [mol/m^3]: amounts below those in equilibrium
+  /// with 1e-4 of it are held to that error. Borrows `kill`. Collective.
+  DrugResponse(MPI_Comm comm, const Drug& drug, const CellKill& kill, std::vector<double> accessible,
+               std::vector<double> site_factor, double cell_volume, double relative_tolerance, double scale);
 
-  /// States and records, one value per owned cell, named as they go into checkpoints.
+  /// Another drug that sets this one free; to be called once for each before the first step. That one steps first.
+  void add_carrier(DrugResponse& carrier);
+
   struct Named {
     std::string name;
     std::vector<double>* values;
   };
+  /// States and records, one value per owned cell, named as they go into checkpoints.
   [[nodiscard]] std::vector<Named> states();
 
-  [[nodiscard]] const std::vector<double>& bound() const { return bound_.value; }        ///< [mol/m^3 of fluid]
-  [[nodiscard]] const std::vector<double>& in_cells() const { return in_cells_.value; }  ///< [mol/m^3 of tissue]
   [[nodiscard]] bool has_target() const { return drug_.target.number > 0; }
+  [[nodiscard]] bool enters_cells() const { return enters_; }
+  [[nodiscard]] bool binds_matrix() const { return binds_; }
+  [[nodiscard]] const std::vector<double>& bound() const { return bound_.value; }  ///< [mol/m^3 of fluid]
+  /// In cells, free and on sites there [mol/m^3 of tissue].
+  [[nodiscard]] const std::vector<double>& free_in_cells() const { return inside_.value; }
+  [[nodiscard]] const std::vector<double>& held_in_cells() const { return held_.value; }
+  [[nodiscard]] double in_cells(std::size_t cell) const;
   /// Of targets on cells: free, in complex, and drug taken in by them [mol/m^3 of tissue].
   [[nodiscard]] const std::vector<double>& free_targets() const { return free_targets_.value; }
   [[nodiscard]] const std::vector<double>& complexes() const { return complexes_.value; }
   [[nodiscard]] const std::vector<double>& internalised() const { return internalised_.value; }
-  [[nodiscard]] const std::vector<double>& area_complexes() const { return area_complexes_; }        ///< [mol s/m^3]
-  [[nodiscard]] const std::vector<double>& area_internalised() const { return area_internalised_; }  ///< [mol s/m^3]
-  [[nodiscard]] const std::vector<double>& hazard_cycling() const { return cycling_.value; }
-  [[nodiscard]] const std::vector<double>& hazard_quiescent() const { return quiescent_.value; }
-  [[nodiscard]] const std::vector<double>& area_free() const { return area_free_; }          ///< [mol s/m^3]
-  [[nodiscard]] const std::vector<double>& area_bound() const { return area_bound_; }        ///< [mol s/m^3]
-  [[nodiscard]] const std::vector<double>& area_in_cells() const { return area_in_cells_; }  ///< [mol s/m^3]
-  [[nodiscard]] const std::vector<double>& peak_free() const { return peak_free_; }          ///< [mol/m^3]
-  [[nodiscard]] const std::vector<double>& time_above() const { return time_above_; }        ///< [s]
-  [[nodiscard]] const ExposedCells& cells() const { return cells_; }
-  /// Surviving share of the cells of each owned cell of the grid.
-  [[nodiscard]] double survival(std::size_t cell) const;
+  /// All drug in a cell of the grid but the free one, per tissue volume [mol/m^3].
+  [[nodiscard]] double immobile(std::size_t cell) const;
 
-  /// Amounts cumulated since the start over all ranks [mol]: into and out of the cells, to and from the sites.
-  struct Ledger {
-    double taken_up = 0, given_back = 0, released_by_death = 0, bound_in = 0, bound_out = 0;
-    double on_targets = 0, off_targets = 0, degraded = 0;  ///< off: apart again, or given back by dead cells
+  /// Exposure since the start of the cycle to one form of the drug: integral [mol s/m^3], largest value [mol/m^3] and
+  /// time [s] above what is in equilibrium with the free threshold.
+  struct Record {
+    std::vector<double> area, peak, above;
   };
+  [[nodiscard]] const Record& free_record() const { return free_record_; }
+  [[nodiscard]] const Record& bound_record() const { return bound_record_; }          ///< as bound()
+  [[nodiscard]] const Record& cells_record() const { return cells_record_; }          ///< as in_cells()
+  [[nodiscard]] const Record& complexes_record() const { return complexes_record_; }  ///< as complexes()
+  [[nodiscard]] const Record& internalised_record() const { return internalised_record_; }
+  [[nodiscard]] const std::vector<double>& accessible() const { return accessible_; }
+  /// Sets the records back to zero.
+  void start_cycle();
+
+  /// Free concentration in equilibrium with what is at the effect site, at stage 1 or 2 of the step tried last.
+  void effect(int stage, std::span<const double> concentration, std::span<double> exposure) const;
+  /// For the drugs that this one sets free: what it releases in the step tried last, from its stage concentrations.
+  void set_free(std::span<const double> first, std::span<const double> second);
+  /// Nothing is released in the coming step.
+  void set_free_nothing();
+
+  /// Amounts cumulated since the start over all ranks [mol].
+  struct Ledger {
+    double taken_up = 0, given_back = 0, released_by_death = 0;  ///< into cells, out of living and out of dead ones
+    double degraded_in_cells = 0;
+    double bound_in = 0, bound_out = 0;                    ///< onto matrix sites and off them
+    double on_targets = 0, off_targets = 0, degraded = 0;  ///< off: apart again, or by death
+    double released = 0, released_from_sites = 0;          ///< turned into payload outside of cells
+    double set_free = 0, set_free_in_cells = 0;            ///< from carriers
+  };
+  static constexpr std::size_t ledger_entries = 13;
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   Ledger& ledger() { return ledger_; }
-  /// Amount now in the cells by their carrier, on targets and taken in by them, and on the sites [mol]. Collective.
+  /// Amounts now in the cells, on targets and taken in with them, on matrix sites [mol]. Collective.
   [[nodiscard]] double amount_in_cells() const;
   [[nodiscard]] double amount_on_targets() const;
   [[nodiscard]] double amount_bound() const;
+  /// Moles of payload that this drug has set free so far.
+  [[nodiscard]] double payload_released() const;
+  /// Cells of the grid whose step went on from the first stage, cumulated over all steps and ranks.
+  [[nodiscard]] long positive_steps() const { return positive_steps_; }
   void forget_slope() { has_slope_ = false; }
   [[nodiscard]] bool has_slope() const { return has_slope_; }
   void set_has_slope(bool has) { has_slope_ = has; }
 
  private:
-  /// A state over a step: value at its start, known part of the running stage, stage values, last slope.
+  /// A state over a step: value at its start, stage values, last slope.
   struct State {
-    std::vector<double> value, star, first, second, slope;
+    std::vector<double> value, first, second, slope;
     void resize(std::size_t n);
-    void carry_over();
-    void accept(double rate);
+    [[nodiscard]] double star(std::size_t i) const { return value[i] + sdirk::carry * (first[i] - value[i]); }
   };
+  static constexpr std::size_t booked = ledger_entries;
+  using Rates = std::array<double, booked>;
 
   void begin_impl(double time, double dt) override;
   void stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                   std::span<double> derivative) override;
   [[nodiscard]] double squared_error_impl() const override;
-  [[nodiscard]] int error_states_impl() const override { return has_target() ? 4 : 2; }
+  [[nodiscard]] int error_states_impl() const override { return has_target() ? 3 : 1; }
+  [[nodiscard]] FallenBack fallen_back_impl() const override { return {below_, end_sink_}; }
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
 
+  [[nodiscard]] bool starts_below(std::size_t i, double first) const;
+  [[nodiscard]] Rates rates(std::size_t i, int stage, double c) const;
+  [[nodiscard]] double source(std::size_t i, int stage, bool cells) const;
   [[nodiscard]] std::vector<State*> all_states();
 
   MPI_Comm comm_;
   Drug drug_;
-  ExposedCells cells_;
+  const CellKill* kill_;
+  std::vector<double> accessible_, site_factor_;
   double cell_volume_, relative_tolerance_;
+  bool binds_ = false, enters_ = false, holds_ = false;
+  double accumulation_ = 0;  // of a cell [m^3]
   double least_amount_ = 0;  // [mol/m^3], see the constructor
   double dt_ = 0;
-  State bound_, in_cells_, cycling_, quiescent_, free_targets_, complexes_, internalised_;
-  std::vector<double> area_free_, area_bound_, area_in_cells_, area_complexes_, area_internalised_, peak_free_,
-      time_above_, last_free_;
-  // Per stage, local sums: uptake, give-back, release, net binding; onto targets, off them, degraded.
-  static constexpr std::size_t booked = 7;
-  std::array<std::array<double, booked>, 2> rates_{};
+  State bound_, inside_, held_, free_targets_, complexes_, internalised_;
+  std::vector<double> first_, first_sink_, end_sink_, last_free_;  // of the first stage; sink at the end
+  std::vector<char> below_;                                        // steps that go on from the first stage
+  Record free_record_, bound_record_, cells_record_, complexes_record_, internalised_record_;
+  std::vector<DrugResponse*> carriers_;
+  // What is set free in fluid and in living cells at the stages, with the weights of the method, per tissue volume
+  // [mol of this drug/(m^3 s)]; empty where nobody asks.
+  std::array<std::vector<double>, 2> released_, released_in_cells_;
   bool has_slope_ = false;
+  long positive_steps_ = 0;
   Ledger ledger_;
 };
-
-/// Cumulated hazards of the reference cell (phases cycling and quiescent): the same uptake driven by the unbound plasma
-/// concentration, without neighbours or wall, from 0 to `time` [s], to a relative error of about 1e-8.
-[[nodiscard]] std::array<double, 2> reference_hazard(const Drug& drug, const PlasmaKinetics& plasma, double time);
 
 }  // namespace sanctuary

@@ -90,27 +90,113 @@ double equilibrium_bound(const MatrixBinding& binding, double concentration) {
   return binding.sites * on / (on + binding.off_rate);
 }
 
+namespace {
+
+/// Rise to `maximum` with slope maximum/half at 0, where it goes on linearly below.
+double saturating(double maximum, double half, double x) {
+  return x > 0 ? maximum * x / (x + half) : maximum * x / half;
+}
+double saturating_slope(double maximum, double half, double x) {
+  const double sum = std::max(x, 0.0) + half;
+  return maximum * half / (sum * sum);
+}
+
+}  // namespace
+
+double inflow(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double c) {
+  return saturating(uptake.maximum, uptake.half_outside, c) + interior.influx * cell_volume * c;
+}
+
+double inflow_slope(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double c) {
+  return saturating_slope(uptake.maximum, uptake.half_outside, c) + interior.influx * cell_volume;
+}
+
+double outflow(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double free) {
+  double rate = saturating(uptake.maximum, uptake.half_inside, free) + interior.efflux * free;
+  if (interior.pump_maximum > 0)
+    rate += saturating(interior.pump_maximum * cell_volume, interior.pump_half * cell_volume, free);
+  return rate;
+}
+
+double outflow_slope(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double free) {
+  double slope = saturating_slope(uptake.maximum, uptake.half_inside, free) + interior.efflux;
+  if (interior.pump_maximum > 0)
+    slope += saturating_slope(interior.pump_maximum * cell_volume, interior.pump_half * cell_volume, free);
+  return slope;
+}
+
+double accumulation(const CellUptake& uptake, const CellInterior& interior, double cell_volume) {
+  const double in = uptake.maximum / uptake.half_outside + interior.influx * cell_volume,
+               out = uptake.maximum / uptake.half_inside + interior.efflux;
+  return in > 0 && out > 0 ? in / out : cell_volume;
+}
+
+InteriorStep interior_step(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double h,
+                           double c, double free, double held, double source, double death, double guess) {
+  // F(x) = (1 + h (loss + death)) x + h outflow(x) + (1 + h death) y(x) - y* - known is concave and rises, so Newton's
+  // method comes to the root from below, after its first step at the latest.
+  const double sites = interior.sites * cell_volume, on = h * interior.on_rate / cell_volume,
+               down = 1 + h * (interior.off_rate + death), leaves = 1 + h * death;
+  const double loss = 1 + h * (interior.degradation + death);
+  const double known = free + h * (inflow(uptake, interior, cell_volume, c) + source) + held;
+  const auto bound = [&](double x) {
+    if (sites <= 0) return held / down;
+    const double a = on * x;
+    return x > 0 ? (held + a * sites) / (down + a) : held / down + a * (sites - held / down) / down;
+  };
+  const auto bound_slope = [&](double x) {
+    if (sites <= 0) return 0.0;
+    const double sum = down + on * std::max(x, 0.0);
+    return on * (sites * down - held) / (sum * sum);
+  };
+  const auto slope = [&](double x) {
+    return loss + h * outflow_slope(uptake, interior, cell_volume, x) + leaves * bound_slope(x);
+  };
+  double x = std::max(guess, 0.0);
+  for (int i = 0; i < 60; ++i) {
+    const double f = loss * x + h * outflow(uptake, interior, cell_volume, x) + leaves * bound(x) - known;
+    const double before = x;
+    x -= f / slope(x);
+    // Below its bend the function is a straight line.
+    if (x < 0 && before > 0) {
+      const double at_zero = leaves * bound(0.0) - known;
+      x = at_zero > 0 ? -at_zero / slope(0.0) : 0.0;
+      if (at_zero > 0) break;
+    }
+    if (std::abs(x - before) <= 1e-14 * std::abs(x) + 1e-300) break;
+  }
+  InteriorStep next;
+  next.free = x;
+  next.held = bound(x);
+  next.by_c = h * inflow_slope(uptake, interior, cell_volume, c) / slope(x);
+  next.held_by_c = bound_slope(x) * next.by_c;
+  return next;
+}
+
 TargetStep target_step(const CellTarget& target, double h, double c, double free, double bound, double inside,
                        double density, double death) {
-  // (alpha + a) R - h k_off B = r, -a R + beta B = B*, with a = h k_on c.
+  // (alpha + a) R - h k_off B = r, -a R + beta B - h k_r I = B*, lost I - h k_e B = I*, with a = h k_on c.
   const double a = h * target.on_rate * std::max(c, 0.0);
-  const double alpha = 1 + h * (target.turnover + death), leaves = h * (target.internalisation + death),
-               beta = 1 + h * target.off_rate + leaves;
-  const double known = free + h * target.turnover * target.number * density;
+  const double lost = 1 + h * (target.recycling + target.degradation + death);
+  const double back = h * target.recycling / lost;  // share of what is inside that a step brings back
+  const double leaves = h * (target.internalisation * (1 - back) + death);
+  const double alpha = 1 + h * (target.turnover + death), beta = 1 + h * target.off_rate + leaves;
+  const double known = free + h * target.turnover * target.number * density, held = bound + back * inside;
   const double both = 1 + leaves;  // beta without k_off
   const double det = alpha * beta + a * both;
   TargetStep next;
-  next.free = (beta * known + h * target.off_rate * bound) / det;
-  next.bound = ((alpha + a) * bound + a * known) / det;
-  const double by_a = (bound + known - next.bound * both) / det;
+  next.free = (beta * known + h * target.off_rate * held) / det;
+  next.bound = ((alpha + a) * held + a * known) / det;
+  const double by_a = (held + known - next.bound * both) / det;
   const double below = h * target.on_rate * std::min(c, 0.0);
   next.free -= next.free * both / det * below;
   next.bound += by_a * below;
-  const double lost = 1 + h * (target.degradation + death);
   next.inside = (inside + h * target.internalisation * next.bound) / lost;
   // The fluid loses what binds less what falls apart and what dead cells give back.
-  next.sink = (next.bound - bound) / h + target.internalisation * next.bound - death * next.inside;
-  next.slope = by_a * h * target.on_rate * (1 / h + target.internalisation * (1 - death * h / lost));
+  const double taken = target.internalisation * next.bound - target.recycling * next.inside;
+  next.sink = (next.bound - bound) / h + taken - death * next.inside;
+  next.slope =
+      by_a * h * target.on_rate * (1 / h + target.internalisation * (1 - (target.recycling + death) * h / lost));
   return next;
 }
 

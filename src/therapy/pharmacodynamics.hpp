@@ -16,7 +16,14 @@ struct KillLaw {
   double ec50 = 1;              ///< concentration [mol/m^3] of half the largest rate
   double hill = 1;              ///< exponent n
   double quiescent_factor = 0;  ///< death rate of a quiescent cell over that of a cycling one
+  double resistance_fold = 1;   ///< EC50 of the resistant clone over that of the sensitive one
+  double lethal_rate = 0;       ///< at which damage kills [1/s]; 0: at once
+  double repair_rate = 0;       ///< at which damage that has not killed yet is repaired [1/s]
 };
+
+/// What kills, as the free concentration that is in equilibrium with it.
+enum class EffectSite { fluid, cell, cell_bound, target };
+
 /// EC50 in the unit of `ic50` from an IC50 of an assay of length T: EC50 = IC50 (Emax T/ln 2 - 1)^(1/n). Throws
 /// InputError if Emax T <= ln 2 (such a drug could not have halved the assay's cells); `where` opens the message.
 [[nodiscard]] double ec50_from_ic50(double ic50, double emax, double assay_duration, double hill,
@@ -59,6 +66,38 @@ struct CellUptake {
 /// Amount per cell [mol] in equilibrium with a concentration: I = K_I C/K_E.
 [[nodiscard]] double equilibrium_amount(const CellUptake& uptake, double concentration);
 
+/// Inside of a cell, in free concentrations there: passive exchange, a pump, sites, loss.
+struct CellInterior {
+  double influx = 0;        ///< passive entry: rise of the concentration inside over that outside [1/s]
+  double efflux = 0;        ///< passive exit [1/s]
+  double pump_maximum = 0;  ///< of a pump that puts drug out [mol/(m^3 s)]; 0: none
+  double pump_half = 1;     ///< concentration inside at which it is half as fast [mol/m^3]
+  double sites = 0;         ///< that bind drug [mol/m^3]; 0: none
+  double on_rate = 0;       ///< of them [m^3/(mol s)]
+  double off_rate = 0;      ///< of them [1/s]
+  double degradation = 0;   ///< of free drug inside [1/s]
+};
+/// Drug in a cell after an implicit step of length h at a concentration c outside, from free and held amounts [mol],
+/// with `source` [mol/s] set free inside, where cells die at the rate `death`. All stay positive at any h where c and
+/// the start are; below c = 0 they go on linearly.
+struct InteriorStep {
+  double free = 0, held = 0;       ///< [mol] per cell
+  double by_c = 0, held_by_c = 0;  ///< their derivatives by c [m^3]
+};
+[[nodiscard]] InteriorStep interior_step(const CellUptake& uptake, const CellInterior& interior, double cell_volume,
+                                         double h, double c, double free, double held, double source, double death,
+                                         double guess);
+/// What enters a cell at a concentration outside, and what leaves it alive at a free amount inside, by all ways
+/// [mol/s], and their derivatives.
+[[nodiscard]] double inflow(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double c);
+[[nodiscard]] double inflow_slope(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double c);
+[[nodiscard]] double outflow(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double free);
+[[nodiscard]] double outflow_slope(const CellUptake& uptake, const CellInterior& interior, double cell_volume,
+                                   double free);
+/// Free amount in a cell over the concentration outside in equilibrium without pump and degradation at low
+/// concentrations [m^3] (with the carrier or passive exchange alone: at any); the cell's volume where nothing enters.
+[[nodiscard]] double accumulation(const CellUptake& uptake, const CellInterior& interior, double cell_volume);
+
 /// Reversible binding to fixed sites of the interstitium, per volume of interstitial fluid.
 struct MatrixBinding {
   double on_rate = 0;   ///< k_on [m^3/(mol s)]
@@ -80,6 +119,7 @@ struct CellTarget {
   double off_rate = 0;         ///< k_off [1/s]
   double turnover = 0;         ///< loss of free targets, made up for by new ones [1/s]
   double internalisation = 0;  ///< of complexes, k_e [1/s]
+  double recycling = 0;        ///< of drug inside back to the surface, with its target [1/s]
   double degradation = 0;      ///< of drug inside [1/s]
 };
 /// Free targets, complexes and drug inside after an implicit step of length h at a free concentration c, from `free`,

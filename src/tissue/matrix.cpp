@@ -77,6 +77,25 @@ double matrix_diffusivity(const MatrixLaw& law, const MatrixComposition& composi
       law.smallest_diffusivity);
 }
 
+double fluid_partition(const MatrixLaw& law, const MatrixComposition& composition, double stokes_radius) {
+  return ogston_partition(stokes_radius, law.collagen_radius, composition.collagen) /
+         ogston_partition(0.0, law.collagen_radius, composition.collagen);
+}
+
+double accessible_volume_fraction(const MatrixLaw& law, const MatrixComposition& composition, double porosity,
+                                  double stokes_radius) {
+  return porosity * fluid_partition(law, composition, stokes_radius);
+}
+
+double convective_retardation(const MatrixLaw& law, const MatrixComposition& composition, double stokes_radius) {
+  const double open = fluid_partition(law, composition, stokes_radius);
+  return open * (2.0 - open);  // 1 - (1 - open)^2, above 0 for the largest particles too
+}
+
+double binding_site_factor(const MatrixLaw& law, const MatrixComposition& composition, bool cationic) {
+  return cationic ? gag_fraction(law, composition) / gag_fraction(law, law.reference) : 1.0;
+}
+
 MatrixSettings matrix_settings(const Deck& deck) {
   MatrixSettings settings;
   MatrixLaw& law = settings.law;

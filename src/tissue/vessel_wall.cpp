@@ -105,6 +105,12 @@ WallTransport wall_transport(const WallSettings& wall, double stokes_radius, dou
   return transport(wall, pore_level(wall), stokes_radius, lipophilic_permeability, maturity);
 }
 
+WallTransport charged(WallTransport wall, double factor) {
+  wall.permeability *= factor;
+  wall.reflection = std::clamp(1.0 - factor * (1.0 - wall.reflection), 0.0, 1.0);
+  return wall;
+}
+
 double pore_cutoff_diameter(const WallSettings& wall, double maturity, double detectable) {
   double lower = 1e-10, upper = 1e-5;
   while (upper - lower > 1e-6 * upper) {

@@ -67,6 +67,16 @@ class WallTable {
   double lipophilic_;
   std::vector<double> log_permeability_, reflection_;
 };
+/// The same wall for a charged solute: P and 1 - sigma_f times `factor` >= 0, sigma_f kept in [0,1], so the Patlak flux
+/// goes by that factor too as long as sigma_f is inside; L_p is the fluid's own. Cationic particles are drawn into the
+/// negatively charged pores: twice the flux or more over a charge density that depends on size (under 3e-3 C/m^2),
+/// whereas repulsion of anionic ones matters little (factor 1). Stylianopoulos 2013, Ann Biomed Eng 41:68.
+[[nodiscard]] WallTransport charged(WallTransport wall, double factor);
+/// L_p [m/(Pa s)] of pores of one radius [m] by Poiseuille: area fraction x radius^2/(8 viscosity x thickness). The
+/// declared L_p does not follow from it; it says how far declared L_p and P are from one pore theory.
+[[nodiscard]] inline double pore_conductivity(double area_fraction, double radius, double viscosity, double thickness) {
+  return area_fraction * radius * radius / (8.0 * viscosity * thickness);
+}
 /// Largest particle diameter [m] that still has a share `detectable` of the diffusive hindrance of a point solute.
 [[nodiscard]] double pore_cutoff_diameter(const WallSettings& wall, double maturity, double detectable = 1e-3);
 /// L_p [m/(Pa s)] alone.

@@ -48,17 +48,19 @@ Uptake run(MPI_Comm comm, const Tissue& tissue, double until, const std::functio
   drug.name = "antibody";
   drug.target = tissue.target;
   drug.target.number = tissue.targets / density;
-  DrugResponse response(comm, drug,
-                        {.accessible = std::vector<double>(cells, tissue.accessible),
-                         .density = std::vector<double>(cells, density),
-                         .killed = std::vector<char>(cells, 1),
-                         .cycling_share = std::vector<double>(cells, 0.0)},
-                        grid.cell_volume(), solver.relative_tolerance, scale);
+  CellKill kill(comm, {&drug, 1},
+                {.density = std::vector<double>(cells, density),
+                 .killed = std::vector<char>(cells, 1),
+                 .cycling_share = std::vector<double>(cells, 0.0)},
+                solver.relative_tolerance);
+  DrugResponse response(comm, drug, kill, std::vector<double>(cells, tissue.accessible), {}, grid.cell_volume(),
+                        solver.relative_tolerance, scale);
   Uptake found;
   double time = 0, dt = 1e-4 * until;
   constexpr long most = 20000;
   while (time < until && found.steps + found.refused < most) {
     dt = std::min(dt, until - time);
+    kill.begin(dt);
     const StepReport report = solver.advance(time, dt, &response);
     const bool good = report.converged && report.error <= 1;
     if (good) time += dt;
@@ -106,19 +108,20 @@ VerificationResult binding_front(MPI_Comm comm, const Path&) {
   const double lambda = 0.5 * (low + high);
   const double front = 2 * lambda * std::sqrt(tissue.diffusivity * until);
   result.at_most("exact front against 285.7 um", std::abs(front / um - 285.7), 0.05);
-  for (const double rate : {1e2, 1e3}) {  // 1e5 and 1e6/(M s), as of antibodies
+  for (const double rate : {1.0, 1e2, 1e3, 1e4, 1e5}) {  // 1e3 to 1e8/(M s); the slowest makes no front
     tissue.target = {.on_rate = rate};
     const Uptake found = run(
         comm, tissue, until, [&](double) { return outside; }, outside);
     const std::string name = "k_on " + std::to_string(static_cast<long>(rate * 1e3)) + "/(M s): ";
-    result.at_most(name + "targets taken against the front, relative",
-                   std::abs(found.bound / tissue.targets / front - 1), 0.02);
-    result.at_most(name + "half of the targets taken, against the front", std::abs(found.half_distance / front - 1),
-                   0.02);
+    if (rate > 10) {
+      result.at_most(name + "targets taken against the front, relative",
+                     std::abs(found.bound / tissue.targets / front - 1), 0.02);
+      result.at_most(name + "half of the targets taken, against the front", std::abs(found.half_distance / front - 1),
+                     0.02);
+    }
     result.at_most(name + "steps, refused ones with them", static_cast<double>(found.steps + found.refused), 500);
     result.at_most(name + "balance of the targets", found.gap, 1e-10);
-    // Free targets may dip by the tolerance of a step, see docs/model.md.
-    result.at_least(name + "lowest amount, relative", found.lowest, -1e-3);
+    result.at_least(name + "lowest amount, relative", found.lowest, -1e-14);
   }
   return result;
 }

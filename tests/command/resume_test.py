@@ -43,7 +43,7 @@ def finished(folder, name, label, ranks, arguments):
         expect(two.attrs["complete"] == 1 and np.array_equal(one["time"], two["time"]), f"{label}: output times")
         for key in one["series"]:
             a, b = one["series"][key][:], two["series"][key][:]
-            expect(a.shape == b.shape and np.allclose(a, b, rtol=1e-8, atol=1e-10 * max(np.abs(a).max(), 1e-300)),
+            expect(a.shape == b.shape and np.allclose(a, b, rtol=1e-8, atol=1e-10 * max(np.nan_to_num(np.abs(a)).max(), 1e-300), equal_nan=True),
                    f"{label}: series {key}")
         for key in one["fields"]:
             a, b = one["fields"][key][:].astype(float), two["fields"][key][:].astype(float)

@@ -16,7 +16,8 @@ for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_M
     os.environ.setdefault(name, "1")
 
 # A strong drug: half an hour is then enough for a sanctuary to be defined.
-DECK = """[patient]
+DECK = f"""include = {SOURCE}/decks/drugs/doxorubicin.ini
+[patient]
 duration = 30 min
 [grid]
 cells = 14, 13, 14

@@ -58,9 +58,10 @@ TEST(PatientOnRanks, FindsWhatOneRankFinds) {
   for (std::size_t i = 0; i < alone.time.size(); ++i) EXPECT_NEAR(together.time[i], alone.time[i], 1e-6);
   for (const auto& [name, column] : alone.series) {
     double size = 0;
-    for (const double v : column.values) size = std::max(size, std::abs(v));
+    for (const double v : column.values) size = std::max(size, std::isnan(v) ? 0.0 : std::abs(v));
     const auto& other = together.series.at(name).values;
     for (std::size_t i = 0; i < column.values.size(); ++i) {
+      if (std::isnan(other[i]) && std::isnan(column.values[i])) continue;  // no half distance
       EXPECT_NEAR(other[i], column.values[i], 1e-8 * size) << name << " at " << alone.time[i] << " s";
     }
   }

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/random.hpp"
+#include "therapy/reference_cell.hpp"
 
 namespace sanctuary {
 namespace {
@@ -24,37 +25,50 @@ Drug doxorubicin() {
   d.doses = {{0, 0.25 * hour, 2e-4}, {0.75 * hour, 0.5 * hour, 1e-4}};
   d.uptake = {8.6e-20, 4.0e-4, 2.5e-17};
   d.kill = {.emax = 1.5 / hour, .ec50 = 1.4e-4, .hill = 1.3, .quiescent_factor = 0.3};
+  d.effect = EffectSite::cell;
   d.threshold = 2e-4;
   return d;
 }
 
-ExposedCells one_cell(double share = 0.4) {
-  return {.accessible = {0.4}, .density = {1e15}, .killed = {1}, .cycling_share = {share}};
+CellPopulation one_cell(double share = 0.4) {
+  return {.density = {1e15}, .killed = {1}, .cycling_share = {share}, .cell_volume = 6e-16};
 }
 
 /// Steps a response alone through given concentrations, alike in every cell.
 class Driver {
  public:
-  Driver(const Drug& drug, ExposedCells cells)
-      : count(cells.density.size()), response(MPI_COMM_SELF, drug, std::move(cells), cell_volume, 1e-3, 4e-4) {}
+  Driver(const Drug& drug, const CellPopulation& cells, std::vector<double> accessible = {})
+      : count(cells.density.size()),
+        kill(MPI_COMM_SELF, {&drug, 1}, cells, 1e-3),
+        response(MPI_COMM_SELF, drug, kill, accessible.empty() ? std::vector<double>(count, 0.4) : accessible, {},
+                 cell_volume, 1e-3, 4e-4) {}
   void step(double t, double dt, const std::function<double(double)>& c, bool accepted = true) {
     const std::vector<double> first(count, c(t + sdirk::gamma * dt)), second(count, c(t + dt));
     sink.resize(count);
     derivative.resize(count);
+    kill.begin(dt);
     response.begin(t, dt);
     response.stage(1, first, sink, derivative);
     response.stage(2, second, sink, derivative);
     error = response.squared_error();
+    if (kill.kills(0)) {
+      response.effect(1, first, kill.exposure(0, 1));
+      response.effect(2, second, kill.exposure(0, 2));
+    }
+    kill_error = kill.attempt();
     response.end(accepted, first, second);
+    if (accepted) kill.accept();
   }
   void run(double until, int steps, const std::function<double(double)>& c) {
     const double dt = until / steps;
     for (int i = 0; i < steps; ++i) step(i * dt, dt, c);
   }
+  [[nodiscard]] double hazard(std::size_t clone = 0) const { return kill.hazard(0, clone)[0]; }
   std::size_t count;
+  CellKill kill;
   DrugResponse response;
   std::vector<double> sink, derivative;
-  double error = 0;
+  double error = 0, kill_error = 0;
 };
 
 double smooth(double t) { return 6e-4 * (1 - std::exp(-t / 900)) * std::exp(-t / 5400); }
@@ -91,10 +105,10 @@ TEST(DrugResponse, HazardAndContentAreOfSecondOrder) {
   for (const int n : {40, 80, 160}) {
     Driver d(drug, one_cell());
     d.run(hour, n, smooth);
-    hazard.push_back(std::abs(d.response.hazard_cycling()[0] - exact.hazard));
-    content.push_back(std::abs(d.response.in_cells()[0] - 1e15 * alive * exact.inside));
-    EXPECT_NEAR(d.response.hazard_quiescent()[0], 0.3 * d.response.hazard_cycling()[0], 1e-12);
-    EXPECT_NEAR(d.response.survival(0), alive, 1e-3);
+    hazard.push_back(std::abs(d.hazard() - exact.hazard));
+    content.push_back(std::abs(d.response.in_cells(0) - 1e15 * alive * exact.inside));
+    EXPECT_NEAR(d.kill.hazard_quiescent(0, 0), 0.3 * d.hazard(), 1e-12);
+    EXPECT_NEAR(d.kill.survival(0), alive, 1e-3);
   }
   EXPECT_LT(hazard[2], 1e-4 * exact.hazard);
   EXPECT_LT(content[2], 1e-4 * 1e15 * alive * exact.inside);
@@ -121,15 +135,16 @@ TEST(DrugResponse, ContentComesToItsEquilibrium) {
   Driver d(drug, one_cell());
   d.run(60 * hour, 600, [](double) { return 3e-4; });
   const double expected = 1e15 * equilibrium_amount(drug.uptake, 3e-4);
-  EXPECT_NEAR(d.response.in_cells()[0], expected, 1e-9 * expected);
+  EXPECT_NEAR(d.response.in_cells(0), expected, 1e-9 * expected);
   EXPECT_NEAR(d.sink[0], 0, 1e-9 * 1e15 * drug.uptake.maximum);
 }
 
 TEST(DrugResponse, AmountsClose) {
   Drug drug = doxorubicin();
   drug.binding = {.on_rate = 3, .off_rate = 2e-4, .sites = 1e-3};
-  ExposedCells cells{.accessible = {0.4, 0.5}, .density = {1e15, 3e14}, .killed = {1, 0}, .cycling_share = {0.4, 0.2}};
-  Driver d(drug, cells);
+  const CellPopulation cells{
+      .density = {1e15, 3e14}, .killed = {1, 0}, .cycling_share = {0.4, 0.2}, .cell_volume = 6e-16};
+  Driver d(drug, cells, {0.4, 0.5});
   d.run(6 * hour, 100, smooth);
   const DrugResponse::Ledger& l = d.response.ledger();
   EXPECT_GT(l.given_back, 0.01 * l.taken_up);
@@ -150,12 +165,19 @@ TEST(DrugResponse, SinkIsWhatTheLedgerBooks) {
   for (int i = 0; i < 40; ++i) {
     const std::vector<double> first{smooth((i + sdirk::gamma) * dt)}, second{smooth((i + 1) * dt)};
     std::vector<double> sink(1), derivative(1);
+    d.kill.begin(dt);
     d.response.begin(i * dt, dt);
     d.response.stage(1, first, sink, derivative);
     booked += (1 - sdirk::gamma) * dt * cell_volume * sink[0];
     d.response.stage(2, second, sink, derivative);
     booked += sdirk::gamma * dt * cell_volume * sink[0];
+    if (d.kill.kills(0)) {
+      d.response.effect(1, first, d.kill.exposure(0, 1));
+      d.response.effect(2, second, d.kill.exposure(0, 2));
+    }
+    (void)d.kill.attempt();
     d.response.end(true, first, second);
+    d.kill.accept();
   }
   const double held = d.response.amount_in_cells() + d.response.amount_bound();
   EXPECT_NEAR(booked, held, 1e-12 * held);
@@ -169,6 +191,7 @@ TEST(DrugResponse, DerivativeIsThatOfTheSink) {
   d.run(600, 20, smooth);
   std::vector<double> sink(1), derivative(1), up(1), down(1), unused(1);
   for (const double c : {-1e-5, 1e-5, 4e-4}) {
+    d.kill.begin(30);
     d.response.begin(600, 30);
     d.response.stage(1, std::vector<double>{c + 1e-9}, up, unused);
     d.response.stage(1, std::vector<double>{c - 1e-9}, down, unused);
@@ -183,9 +206,9 @@ TEST(DrugResponse, DeathReleasesWhatTheDeadHeldAndLeavesSurvivorsTheirs) {
   Driver a(lethal, one_cell()), b(harmless, one_cell());
   a.run(8 * hour, 2000, smooth);
   b.run(8 * hour, 2000, smooth);
-  const double survival = a.response.survival(0);
+  const double survival = a.kill.survival(0);
   ASSERT_LT(survival, 0.5);
-  EXPECT_NEAR(a.response.in_cells()[0], survival * b.response.in_cells()[0], 1e-4 * a.response.in_cells()[0]);
+  EXPECT_NEAR(a.response.in_cells(0), survival * b.response.in_cells(0), 1e-4 * a.response.in_cells(0));
   EXPECT_GT(a.response.ledger().released_by_death, 0.01 * a.response.ledger().taken_up);
   EXPECT_EQ(b.response.ledger().released_by_death, 0);
 }
@@ -309,62 +332,63 @@ TEST(DrugResponse, FastBindingFollowsTheEquilibrium) {
 }
 
 TEST(DrugResponse, HostTakesUpButIsNotKilled) {
-  ExposedCells cells = one_cell();
+  CellPopulation cells = one_cell();
   cells.killed[0] = 0;
   Driver d(doxorubicin(), cells);
   d.run(2 * hour, 60, smooth);
-  EXPECT_EQ(d.response.hazard_cycling()[0], 0);
-  EXPECT_EQ(d.response.hazard_quiescent()[0], 0);
-  EXPECT_EQ(d.response.survival(0), 1);
-  EXPECT_GT(d.response.in_cells()[0], 0);
+  EXPECT_EQ(d.hazard(), 0);
+  EXPECT_EQ(d.kill.hazard_quiescent(0, 0), 0);
+  EXPECT_EQ(d.kill.survival(0), 1);
+  EXPECT_GT(d.response.in_cells(0), 0);
   EXPECT_EQ(d.response.ledger().released_by_death, 0);
 }
 
 TEST(DrugResponse, WithoutCellsOnlyTheRecordsMove) {
-  ExposedCells cells = one_cell();
+  CellPopulation cells = one_cell();
   cells.density[0] = 0;
   Driver d(doxorubicin(), cells);
   d.run(2 * hour, 60, smooth);
-  EXPECT_EQ(d.response.in_cells()[0], 0);
+  EXPECT_EQ(d.response.in_cells(0), 0);
   EXPECT_EQ(d.response.ledger().taken_up, 0);
-  EXPECT_GT(d.response.area_free()[0], 0);
+  EXPECT_GT(d.response.free_record().area[0], 0);
 }
 
 TEST(DrugResponse, WithoutUptakeTheFluidIsTheEffectSite) {
   Drug drug = doxorubicin();
   drug.uptake.maximum = 0;
+  drug.effect = EffectSite::fluid;
   Driver d(drug, one_cell());
   d.run(2 * hour, 8, [](double) { return 1.4e-4; });
-  EXPECT_NEAR(d.response.hazard_cycling()[0], 2 * 0.5 * 1.5, 1e-12);  // half the largest rate for two hours
-  EXPECT_EQ(d.response.in_cells()[0], 0);
-  EXPECT_NEAR(d.response.survival(0), 0.4 * std::exp(-1.5) + 0.6 * std::exp(-0.45), 1e-12);
+  EXPECT_NEAR(d.hazard(), 2 * 0.5 * 1.5, 1e-12);  // half the largest rate for two hours
+  EXPECT_EQ(d.response.in_cells(0), 0);
+  EXPECT_NEAR(d.kill.survival(0), 0.4 * std::exp(-1.5) + 0.6 * std::exp(-0.45), 1e-12);
 }
 
 TEST(DrugResponse, AreaAndPeakOfTheFreeConcentration) {
   Driver line(doxorubicin(), one_cell());
   line.run(1000, 3, [](double t) { return 1e-7 * t; });  // exact for a line
-  EXPECT_NEAR(line.response.area_free()[0], 0.5e-7 * 1e6, 1e-15);
-  EXPECT_NEAR(line.response.peak_free()[0], 1e-4, 1e-18);
+  EXPECT_NEAR(line.response.free_record().area[0], 0.5e-7 * 1e6, 1e-15);
+  EXPECT_NEAR(line.response.free_record().peak[0], 1e-4, 1e-18);
   Driver curve(doxorubicin(), one_cell());
   curve.run(hour, 200, smooth);
   const auto rise = [](double tau) { return tau * -std::expm1(-hour / tau); };
   const double exact = 6e-4 * (rise(5400) - rise(1 / (1 / 900.0 + 1 / 5400.0)));
-  EXPECT_NEAR(curve.response.area_free()[0], exact, 1e-5 * exact);
+  EXPECT_NEAR(curve.response.free_record().area[0], exact, 1e-5 * exact);
 }
 
 TEST(DrugResponse, TimeAboveTheThresholdIsInterpolated) {
   Driver d(doxorubicin(), one_cell());  // threshold 2e-4
   const auto to = [&](double c, double dt) { d.step(0, dt, [=](double) { return c; }); };
   to(1e-4, 10);
-  EXPECT_EQ(d.response.time_above()[0], 0);
+  EXPECT_EQ(d.response.free_record().above[0], 0);
   to(5e-4, 10);  // crosses after a quarter of the step
-  EXPECT_NEAR(d.response.time_above()[0], 7.5, 1e-12);
+  EXPECT_NEAR(d.response.free_record().above[0], 7.5, 1e-12);
   to(3e-4, 4);
-  EXPECT_NEAR(d.response.time_above()[0], 11.5, 1e-12);
+  EXPECT_NEAR(d.response.free_record().above[0], 11.5, 1e-12);
   to(0, 9);  // and again after a third
-  EXPECT_NEAR(d.response.time_above()[0], 14.5, 1e-12);
+  EXPECT_NEAR(d.response.free_record().above[0], 14.5, 1e-12);
   to(0, 100);
-  EXPECT_NEAR(d.response.time_above()[0], 14.5, 1e-12);
+  EXPECT_NEAR(d.response.free_record().above[0], 14.5, 1e-12);
 }
 
 TEST(DrugResponse, ARefusedStepLeavesNoTrace) {
@@ -377,14 +401,24 @@ TEST(DrugResponse, ARefusedStepLeavesNoTrace) {
   EXPECT_EQ(d.response.ledger().taken_up, twin.response.ledger().taken_up);
   d.step(30, 30, smooth);
   twin.step(30, 30, smooth);
-  EXPECT_EQ(d.response.hazard_cycling(), twin.response.hazard_cycling());
-  EXPECT_EQ(d.response.in_cells(), twin.response.in_cells());
+  EXPECT_EQ(d.hazard(), twin.hazard());
+  EXPECT_EQ(d.response.in_cells(0), twin.response.in_cells(0));
+}
+
+std::array<double, 2> reference_hazard(const Drug& drug, const PlasmaKinetics& plasma, double time) {
+  ReferenceCell cell(
+      {drug}, [&](std::size_t, double t) { return drug.unbound(plasma.concentration(t)); }, plasma.events(), 6e-16, 1);
+  const double hazard = cell.hazards(0, time)[0][0];
+  return {hazard, drug.kill.quiescent_factor * hazard};
 }
 
 TEST(ReferenceHazard, AgreesWithAFineIntegration) {
   for (const bool takes_up : {true, false}) {
     Drug drug = doxorubicin();
-    if (!takes_up) drug.uptake.maximum = 0;
+    if (!takes_up) {
+      drug.uptake.maximum = 0;
+      drug.effect = EffectSite::fluid;
+    }
     const PlasmaKinetics plasma(drug.plasma, drug.doses);
     const auto unbound = [&](double t) { return drug.unbound(plasma.concentration(t)); };
     Fine exact;
@@ -415,8 +449,8 @@ TEST(ReferenceHazard, IsThatOfAResponseInUnboundPlasma) {
   Driver d(drug, one_cell());
   d.run(3 * hour, 3 * 1800, [&](double t) { return drug.unbound(plasma.concentration(t)); });
   const auto reference = reference_hazard(drug, plasma, 3 * hour);
-  EXPECT_NEAR(d.response.hazard_cycling()[0], reference[0], 2e-6 * reference[0]);
-  EXPECT_NEAR(d.response.hazard_quiescent()[0], reference[1], 2e-6 * reference[1]);
+  EXPECT_NEAR(d.hazard(), reference[0], 2e-6 * reference[0]);
+  EXPECT_NEAR(d.kill.hazard_quiescent(0, 0), reference[1], 2e-6 * reference[1]);
 }
 
 }  // namespace

@@ -14,9 +14,12 @@ constexpr double hour = 3600, day = 24 * hour, litre = 1e-3, mg = 1e-6;
 /// One drug of 500 g/mol given as 100 mg unless the keys say otherwise.
 Drug read(const std::string& keys, const std::vector<Override>& changes = {}, std::uint64_t seed = 1) {
   const std::string dose = keys.find("dose_") == std::string::npos ? "dose_flat = 100 mg\n" : "";
-  return drugs(Deck::from_text("[drug.x]\nmolar_mass = 500 g/mol\n" + dose + keys, ".", changes, drug_parameters()),
-               seed)
-      .front();
+  const auto unless_given = [&](const std::string& key, const std::string& value) {
+    return ("\n" + keys).find("\n" + key + " =") == std::string::npos ? key + " = " + value + "\n" : "";
+  };
+  const std::string text = "[drug.x]\nmolar_mass = 500 g/mol\nstokes_radius = 0.5 nm\nunbound_fraction = 0.5\n" + dose +
+                           unless_given("clearance", "5 L/h") + unless_given("volume1", "10 L") + keys;
+  return drugs(Deck::from_text(text, ".", changes, drug_parameters()), seed).front();
 }
 
 std::string error_of(const std::string& keys) {

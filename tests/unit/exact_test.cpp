@@ -120,6 +120,21 @@ TEST(Exact, IsolatedSphereHandWorked) {  // C1
   EXPECT_NEAR(share(0, 1e-3), 0.8146, 1e-4);
   EXPECT_NEAR(share(0, 0.5e-3), 0.4008, 1e-4);
   EXPECT_NEAR(share(1e-9, 0.5e-3), share(0, 0.5e-3), 1e-9);
+  EXPECT_NEAR(1e-2 / tumour.length(), 36.823, 5e-4);
+  EXPECT_NEAR(share(0, 1e-2), 1.0, 1e-12);
+  EXPECT_NEAR(share(0.9, 10 * tumour.length()), 0.59125, 5e-6);
+  EXPECT_NEAR(share(0.95, 10 * tumour.length()), 0.36155, 5e-6);
+  EXPECT_NEAR(share(0, 3.16 * tumour.length()), 0.73139, 5e-6);
+  const auto edge = [](double outer) { return exact::isolated_sphere_velocity(outer, outer, tumour) * 1e6; };
+  EXPECT_NEAR(edge(1e-2), 0.1701, 5e-5);
+  EXPECT_NEAR(edge(0.5e-2), 0.1654, 5e-5);
+  EXPECT_NEAR(edge(1e-3), 0.1276, 5e-5);
+  exact::SphereTissue tissue = tumour;
+  for (const auto& [conductivity, length] : {std::pair{1e-15, 48.8}, {1e-14, 154.3}}) {  // C0
+    tissue.conductivity = conductivity;
+    EXPECT_NEAR(tissue.length() * 1e6, length, 0.05);
+  }
+  EXPECT_NEAR(host.length() * 1e6, 581.8, 0.05);
 }
 
 TEST(Exact, VelocityInASmallSphereKeepsItsDigits) {

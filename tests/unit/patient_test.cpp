@@ -130,7 +130,7 @@ TEST_F(PatientTest, ALostAmountFailsTheBalanceAndIsNamed) {
   p.establish_baseline();
   for (int i = 0; i < 5; ++i) p.advance();
   EXPECT_NO_THROW(p.check_balance());
-  petsc(VecScale(p.transport()->cells(), 0.0));
+  petsc(VecScale(p.regimen()->courses()[0].transport->cells(), 0.0));
   const auto failure = [&] {
     try {
       p.check_balance();
@@ -148,7 +148,7 @@ TEST_F(PatientTest, AChangeInTheBloodFailsTheBalanceOfTheNetwork) {
   Patient p(MPI_COMM_SELF, settings_of(std::string(small_nodule) + small_dose, {{"patient.duration", "0.1 h"}}));
   p.establish_baseline();
   for (int i = 0; i < 5; ++i) p.advance();
-  petsc(VecScale(p.transport()->network(), 1.01));
+  petsc(VecScale(p.regimen()->courses()[0].transport->network(), 1.01));
   EXPECT_THROW(p.check_balance(), NumericsError);
 }
 
@@ -345,7 +345,7 @@ TEST_F(PatientTest, LessUseOfOxygenMeansLessHypoxia) {
 TEST_F(PatientTest, SwitchCellularUptake) {
   const Treated off = doxorubicin_with({{"mechanisms.cellular_uptake", "off"}});
   EXPECT_GT(off[free_area], 1.01 * with_doxorubicin()[free_area]);
-  EXPECT_EQ(off["doxorubicin_auc_cells_umol_h_L_mean"], 0);
+  EXPECT_FALSE(off.outcome.contains("doxorubicin_auc_cells_umol_h_L_mean"));
   EXPECT_GT(with_doxorubicin()["doxorubicin_auc_cells_umol_h_L_mean"], 0);
 }
 

@@ -120,8 +120,13 @@ std::string failure(const std::string& text) {
   return {};
 }
 
-TEST(Drug, DefaultsAreDoxorubicin) {
-  const auto list = drugs(deck_of("[drug.doxorubicin]\ndose_per_area = 60 mg/m^2\n"));
+/// What every drug that is given must have.
+const std::string needed =
+    "molar_mass = 100 g/mol\nstokes_radius = 0.5 nm\nunbound_fraction = 0.5\nvolume1 = 10 L\nclearance = 5 L/h\n";
+
+TEST(Drug, DoxorubicinOfTheLibraryIsInSiUnits) {
+  const auto list = drugs(
+      Deck::from_text("include = drugs/doxorubicin.ini\n", SANCTUARY_SOURCE_DIR "/decks", {}, therapy_parameters()));
   ASSERT_EQ(list.size(), 1u);
   const Drug& d = list[0];
   EXPECT_EQ(d.name, "doxorubicin");
@@ -134,17 +139,18 @@ TEST(Drug, DefaultsAreDoxorubicin) {
   EXPECT_NEAR(d.uptake.half_outside, 219e-6 / 0.54352, 1e-12);
   EXPECT_NEAR(d.uptake.half_inside * d.molar_mass, 1.37e-12 / 1e5, 1e-24);
   EXPECT_NEAR(d.kill.ec50, 55e-6 * (2.4 / std::numbers::ln2 - 1), 1e-12);
-  EXPECT_FALSE(d.diffusivity.has_value());
+  EXPECT_NEAR(d.diffusivity.value_or(0), 117e-12, 1e-22);
+  EXPECT_EQ(d.effect, EffectSite::cell);
   EXPECT_FALSE(d.wall_permeability.has_value());
   EXPECT_EQ(d.unbound(4.0), 1.0);
   EXPECT_NEAR(PlasmaKinetics(d.plasma, d.doses).total_area() * d.molar_mass, 60e-6 * 1.73 / (62.4e-3 / 3600), 1e-9);
 }
 
 TEST(Drug, DoseBasesAndSchedule) {
-  const auto list = drugs(deck_of(
-      "[patient]\nbody_weight = 80 kg\n[drug.a]\ndose_per_weight = 2 mg/kg\nmolar_mass = 100 g/mol\nstart_times = 0 "
-      "h, 24 h\ndiffusivity = 117 um^2/s\nwall_permeability = 160 um/min\n[drug.b]\ndose_flat = 50 mg\nmolar_mass = "
-      "100 g/mol\ninfusion_duration = 0 h\n"));
+  const auto list =
+      drugs(deck_of("[patient]\nbody_weight = 80 kg\n[drug.a]\ndose_per_weight = 2 mg/kg\nstart_times = 0 "
+                    "h, 24 h\ndiffusivity = 117 um^2/s\nwall_permeability = 160 um/min\n" +
+                    needed + "[drug.b]\ndose_flat = 50 mg\ninfusion_duration = 0 h\n" + needed));
   ASSERT_EQ(list.size(), 2u);
   ASSERT_EQ(list[0].doses.size(), 2u);
   EXPECT_NEAR(list[0].doses[1].start, 24 * hour, 1e-9);
@@ -156,18 +162,51 @@ TEST(Drug, DoseBasesAndSchedule) {
 }
 
 TEST(Drug, BadSectionsAreRefusedWithTheRemedy) {
-  EXPECT_NE(failure("[drug.a]\nclearance = 1 L/h\n").find("exactly one"), std::string::npos);
-  EXPECT_NE(failure("[drug.a]\ndose_flat = 1 mg\ndose_per_area = 1 mg/m^2\n").find("gives 2 of"), std::string::npos);
-  EXPECT_NE(failure("[drug.a]\ndose_flat = 1 mg\nemax = 0.01 1/h\n").find("ln 2"), std::string::npos);
-  EXPECT_NE(failure("[drug.a]\ndose_flat = 1 mg\ndiffusivity = 16 um^2/s\ndiffusivity_includes_binding = on\n")
-                .find("uptake_maximum = 0"),
+  const std::string a_drug = "[drug.a]\n" + needed, uptake = "uptake_maximum = 1 fg/min\n";
+  EXPECT_NE(failure(a_drug).find("exactly one"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\ndose_per_area = 1 mg/m^2\n").find("gives 2 of"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\nic50 = 1 uM\nemax = 0.001 1/h\n").find("ln 2"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\nemax = 0.1 1/h\n").find("no ic50"), std::string::npos);
+  const std::string bound = a_drug + "dose_flat = 1 mg\ndiffusivity = 16 um^2/s\ndiffusivity_includes_binding = on\n";
+  EXPECT_NE(failure(bound + uptake).find("uptake_maximum = 0"), std::string::npos);
+  EXPECT_EQ(failure(bound), "");
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\ndiffusivity = 0 um^2/s\n").find("leave the key out"),
             std::string::npos);
-  EXPECT_EQ(failure("[drug.a]\ndose_flat = 1 mg\ndiffusivity = 16 um^2/s\ndiffusivity_includes_binding = on\n"
-                    "uptake_maximum = 0 fg/min\n"),
-            "");
-  EXPECT_NE(failure("[drug.a]\ndose_flat = 1 mg\ndiffusivity = 0 um^2/s\n").find("leave the key out"),
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\nflow2 = 1 L/h\n").find("flow2"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\nrelease_rate = 1 1/h\n").find("payload"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\npayload = b\n").find("no drug b"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\npayload = a\n").find("back to themselves"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\neffect_site = target\n").find("target_number"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\neffect_site = cell\n").find("uptake_maximum"), std::string::npos);
+  EXPECT_NE(failure(a_drug + "dose_flat = 1 mg\ndamage_repair = 1 1/h\n").find("damage_delay"), std::string::npos);
+  EXPECT_NE(failure("[drug.a]\nmolar_mass = 1 kDa\nstokes_radius = 1 nm\nunbound_fraction = 1\ndose_flat = 1 mg\n")
+                .find("volume1"),
             std::string::npos);
-  EXPECT_NE(failure("[drug.a]\ndose_flat = 1 mg\nvolume2 = 0 L\n").find("flow2"), std::string::npos);
+}
+
+TEST(Drug, PayloadsComeAfterTheirCarriersAndNeedNoDose) {
+  const auto list =
+      drugs(deck_of("[drug.free]\nmolar_mass = 500 g/mol\nstokes_radius = 0.5 nm\nunbound_fraction = "
+                    "0.5\n[drug.carrier]\npayload = free\npayload_ratio = 3.5\ndose_flat = 5 mg\n" +
+                    needed));
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].name, "carrier");
+  EXPECT_EQ(list[0].payload, "free");
+  EXPECT_DOUBLE_EQ(list[0].payload_ratio, 3.5);
+  EXPECT_TRUE(list[1].doses.empty());
+}
+
+TEST(Drug, ClassesSetTheEffectSiteAndCharge) {
+  const auto of = [](const std::string& keys) {
+    return drugs(deck_of("[drug.a]\ndose_flat = 1 mg\n" + needed + keys)).front();
+  };
+  EXPECT_EQ(of("").effect, EffectSite::fluid);
+  EXPECT_EQ(of("passive_influx = 1 1/h\npassive_efflux = 1 1/h\n").effect, EffectSite::cell);
+  EXPECT_EQ(of("class = antibody\ntarget_number = 1e5\n").effect, EffectSite::target);
+  EXPECT_EQ(of("class = adc\ntarget_number = 1e5\n").effect, EffectSite::fluid);
+  EXPECT_EQ(of("class = cationic_carrier\n").charge, Charge::cationic);
+  EXPECT_DOUBLE_EQ(of("class = cationic_carrier\n").wall_charge_factor, 2);
+  EXPECT_DOUBLE_EQ(of("class = liposome\n").wall_charge_factor, 1);
 }
 
 TEST(Drug, ParametersHaveRangeMeaningAndSource) {
@@ -175,7 +214,7 @@ TEST(Drug, ParametersHaveRangeMeaningAndSource) {
 }
 
 TEST(Drug, ResolvedDeckGivesTheSameDrug) {
-  const auto deck = deck_of("[drug.a]\ndose_flat = 5 mg\nvolume1 = 3 L\n");
+  const auto deck = deck_of("[drug.a]\ndose_flat = 5 mg\n" + needed);
   const auto first = drugs(deck), again = drugs(deck_of(deck.resolved()));
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].doses[0].amount, first[0].doses[0].amount);
