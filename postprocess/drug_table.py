@@ -220,7 +220,7 @@ Generated from the decks of this folder by `postprocess/drug_table.py`: edit the
 
 A deck here holds one drug, `[drug.NAME]` (a carrier also what it sets free), with its usual regimen in people, one cycle of it.
 A patient deck pulls it in by `include = ../drugs/NAME.ini` before its first section and overrides what differs. More cycles:
-`cycles`. Other times: `cycles = 0` and `start_times`. The decks know nothing of one another: two that carry the same payload
+`cycles`. Other times: `cycles = 0` and `start_times`; a run that ends within the cycle wants fewer `cycle_days`. The decks know nothing of one another: two that carry the same payload
 (doxorubicin and pegylated liposomal doxorubicin, fluorouracil and capecitabine) do not go together.
 
 Each value says where it is from and how that was seen: in the authors' own data, table or abstract (primary), as others cite

@@ -22,10 +22,12 @@ capecitabine everolimus sorafenib pegph20 belzutifan pexidartinib cenicriviroc v
 PATIENT = """include = {deck}
 [patient]
 kind = interior
-duration = 1 min
+duration = 28 d
 [grid]
 cells = 8
 spacing = 20 um
+[network]
+source = lattice
 [output]
 times = 0 h
 """
@@ -81,6 +83,8 @@ def the_program_reads_them(folder):
         (folder / "deck.ini").write_text(PATIENT.format(deck=FOLDER / f"{name}.ini"))
         done = run(folder, "check", "deck.ini")
         expect(done.returncode == 0 and "sound" in done.stdout, f"{name}: exit {done.returncode}: {done.stderr}")
+        if done.returncode != 0:
+            continue
         for section in sections(name).values():
             for key in section.text:
                 expect(re.search(rf"^drug\.{section.name}\.{key} .*# .*{name}\.ini", done.stdout, re.MULTILINE),
