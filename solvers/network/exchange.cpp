@@ -830,7 +830,7 @@ void VesselExchange::set(std::span<const WallConductance> walls, std::span<const
   // where a vessel is the mean of its pieces close by.
   LocalInverse inverse;
   std::vector<double> wall, resistance;
-  const auto tissue_side = [&](std::size_t i) { return std::max(from[i], 1e-12 * to[i]) / g.length[i]; };
+  const auto tissue_side = [&](std::size_t i) { return std::max(from[i], 1e-30 * to[i]) / g.length[i]; };
   const auto in_group = [&](std::size_t n, std::size_t piece) {
     const auto& neighbour = g.neighbour[n];
     for (std::size_t m = neighbour.first; m < neighbour.last; ++m) {

@@ -235,7 +235,7 @@ namespace mechanisms {
 SANCTUARY_SWITCH(phase_separation, "M01: red cells divide unevenly at branchings; off: in proportion to flow");
 SANCTUARY_SWITCH(filtration, "M04: plasma leaks through the wall and is lost by the blood; off: tight vessels");
 SANCTUARY_SWITCH(lymphatics, "M05: lymph drains host tissue; off: none");
-SANCTUARY_SWITCH(convection, "M06: interstitial flow carries solutes; off: diffusion alone");
+SANCTUARY_SWITCH(convection, "M06: fluid carries solutes through walls and tissue; off: diffusion alone");
 SANCTUARY_SWITCH(matrix_conductivity, "M07: matrix composition sets K; off: the declared K");
 SANCTUARY_SWITCH(hindered_diffusion, "M08: matrix hinders diffusion by size; off: D0 times tortuosity");
 SANCTUARY_SWITCH(wall_size_selectivity,

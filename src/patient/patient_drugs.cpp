@@ -152,16 +152,23 @@ void Patient::set_up_exchange(std::size_t d, const std::vector<double>& coeffici
     const bool in_tumour = tumour_[cell] != 0;
     const WallTransport wall = wall_of(drug, in_tumour ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0);
     const double permeability = wall.permeability * (in_tumour ? anchor_tumour_ : anchor_host_);
-    const WallFlux flux = patlak_flux(blood.leak[p] / surface, permeability, wall.reflection);
+    // What the tissue could not carry on would pile up behind the wall.
+    const WallFlux flux =
+        patlak_flux(settings_.on.convection ? blood.leak[p] / surface : 0.0, permeability, wall.reflection);
     PieceCoefficients& piece = pieces[p];
     piece.to_tissue = flux.vessel * surface * drug.unbound_fraction;
     piece.from_tissue = flux.tissue * surface;
-    set_tissue(coefficient[cell], embedded_->exchange()->resistance(p),
-               settings_.on.convection ? slowed[cell] * blood.leak[p] : 0.0, piece);
+    const double resistance = embedded_->exchange()->resistance(p),
+                 carried = settings_.on.convection ? slowed[cell] * blood.leak[p] : 0.0;
+    set_tissue(coefficient[cell], resistance, carried, piece);
     // A wall that resists far more than the tissue: vessels do not feel each other, as for pressure. What filtration
     // carries through such a wall does not spread by diffusion, so that values of vessels near by would not add up.
+    // No more does what it carries off from them through the tissue.
     constexpr double wall_limited = 0.02;  // P R/D
-    if (permeability * radius < wall_limited * coefficient[cell]) piece.coupling = 0;
+    constexpr double carried_off = 1;      // of the tissue's Peclet number
+    if (permeability * radius < wall_limited * coefficient[cell] ||
+        std::abs(carried) * std::abs(resistance) > carried_off * coefficient[cell])
+      piece.coupling = 0;
     const double cells_flow = (1 - k) * blood.red_cells[p];
     const auto carrier = [&](double q) {
       return dilution * std::copysign(std::max(std::abs(q) - cells_flow, least_plasma * std::abs(q)), q);

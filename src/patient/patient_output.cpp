@@ -100,8 +100,7 @@ void Patient::record_series(double dt) {
       mean("_internalised_mean", [&](std::size_t c) { return r.internalised()[c]; });
     }
     if (distance_to_vessel_.empty()) continue;
-    // All drug in tissue by the distance from perfused vessels: in bins of half a cell to the half-width of the
-    // profile.
+    // All drug in tissue by the distance from perfused vessels, in bins of a cell.
     std::vector<double> total(now.size());
     for (std::size_t c = 0; c < total.size(); ++c) total[c] = r.accessible()[c] * free[c] + r.immobile(c);
     const double width = *std::min_element(settings_.grid.spacing.begin(), settings_.grid.spacing.end());
@@ -152,7 +151,7 @@ std::vector<BalanceEntry> Patient::balance() const {
     if (embedded_) {
       add({name, "network", l.network_start, l.blood_in + l.exchanged_out, l.blood_out + l.exchanged_in,
            course.transport->amount_in_network()},
-          l.blood_in);
+          l.blood_in + l.exchanged_out);
     }
     // Gains and losses in the fluid are those that the other compartments book, so that a leak between two shows.
     const double into_cells =
@@ -161,7 +160,7 @@ std::vector<BalanceEntry> Patient::balance() const {
     add({name, "interstitium", l.cells_start, l.exchanged_in + l.walls_in + r.set_free,
          l.exchanged_out + l.walls_out + l.drained + into_cells + onto_sites + r.released,
          course.transport->amount_in_cells()},
-        l.exchanged_in + l.walls_in + r.set_free);
+        l.exchanged_in + l.walls_in + r.set_free + positive(-into_cells));
     add({name, "cells", 0, r.taken_up + r.set_free_in_cells, r.given_back + r.released_by_death + r.degraded_in_cells,
          course.response->amount_in_cells()},
         r.taken_up + r.set_free_in_cells);

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "solvers/network/convection.hpp"
 #include "verification/embedded.hpp"
 
 namespace sanctuary {
@@ -304,6 +305,24 @@ TEST(VesselExchange, OnePieceAloneIsWallAndCellInSeries) {
   EXPECT_NEAR(exchange.flow(u.get(), std::vector{7.0})[0], 35, 1e-9);
   exchange.set(std::vector{WallConductance{0, 0, 4}}, std::vector<LumenLink>(1));
   EXPECT_EQ(exchange.flow(u.get(), std::vector{7.0})[0], 0);
+}
+
+TEST(VesselExchange, WhatFluidCarriesThroughTheWallItCarriesOn) {
+  const Grid grid(PETSC_COMM_SELF, cube);
+  const std::vector<VesselPiece> one{piece({5.2, 6.1, 6.3}, {5.7, 6.4, 6.9}, 0.02, 0, 0)};
+  const ExchangeGeometry g = exchange_geometry(cube, one, 1, {});
+  VesselExchange exchange(grid, g, 0);
+  VecHandle u = grid.vector();
+  petsc(VecSet(u.get(), 2));
+  // Nothing comes back through the wall: however slow diffusion, all that passes it reaches the cells.
+  for (const double peclet : {0.1, 1.0, 10.0, 25.0, 100.0}) {
+    PieceCoefficients coefficients{.to_tissue = 5, .from_tissue = 0};
+    set_tissue(5 * g.resistance(0) / peclet, g.resistance(0), 5, coefficients);
+    exchange.set(
+        std::vector{WallConductance{coefficients.to_tissue, coefficients.from_tissue, coefficients.diffusivity}},
+        std::vector<LumenLink>(1));
+    EXPECT_NEAR(exchange.flow(u.get(), std::vector{7.0})[0], 35, 1e-9) << peclet;
+  }
 }
 
 TEST(VesselExchange, RefusesPiecesThatAreNotNumberedInOrder) {
