@@ -39,8 +39,8 @@ void RegimenLaw::rates(std::size_t clone, std::span<const double> exposure, std:
 void RegimenLaw::group_rates(const std::vector<std::size_t>& group, std::size_t clone, std::span<const double> exposure,
                              std::span<double> rate) const {
   // Unknown: z = log of the odds E/(H - E), H the largest emax, which has all digits at both ends of the curve. The sum
-  // of the terms falls with z from at least 1 at `low`, the largest effect of one of them, to at most 1 at `high`, where
-  // none has more than its part.
+  // of the terms falls with z from at least 1 at `low`, the largest effect of one of them, to at most 1 at `high`,
+  // where none has more than its part.
   double largest = 0, count = 0;
   for (const std::size_t d : group) {
     if (exposure[d] <= 0) continue;
@@ -164,7 +164,7 @@ void CellKill::begin(double dt) {
 double CellKill::attempt() {
   const std::size_t n = cells(), drugs = of_drug_.size();
   std::vector<double> u(drugs), rate(drugs);
-  const double h = sdirk::gamma * dt_;
+  const double h = sdirk::gamma * dt_, rest = (1 - sdirk::gamma) * dt_;
   // Squared errors and squares of the hazards, cells that are killed, squared gaps of the predicted survival.
   std::array<double, 4> all{};
   for (std::size_t i = 0; i < n; ++i) {
@@ -187,13 +187,14 @@ double CellKill::attempt() {
           Clone& c = of_drug_[d].clone[j];
           const KillLaw& law = law_.law(d);
           double lethal = rate[d];
+          bool goes_on = false;  // from the first stage, which is positive, where the second would start below zero
           if (law.lethal_rate > 0) {
             // Stage values of the damage; the first is kept in next_damage until the second is known.
             const double start =
                 stage == 0 ? c.damage[i] : c.damage[i] + sdirk::carry * (c.next_damage[i] - c.damage[i]);
             double damage = (start + h * rate[d]) / (1 + h * (law.lethal_rate + law.repair_rate));
-            if (stage == 1 && start < 0) {  // first order from the first stage, which is positive
-              const double rest = dt_ - h;
+            goes_on = stage == 1 && start < 0;
+            if (goes_on) {
               damage = (c.next_damage[i] + rest * rate[d]) / (1 + rest * (law.lethal_rate + law.repair_rate));
             }
             c.next_damage[i] = damage;
@@ -210,7 +211,7 @@ double CellKill::attempt() {
             } else {
               error = error - sdirk::e1 * first + sdirk::gamma * (lethal - first);
             }
-            c.next_hazard[i] = c.hazard[i] + dt_ * ((1 - sdirk::gamma) * first + sdirk::gamma * lethal);
+            c.next_hazard[i] = c.hazard[i] + (goes_on ? h * first + rest * lethal : rest * first + h * lethal);
             c.next_rate[i] = lethal;
             hazard += c.next_hazard[i];
           }

@@ -133,9 +133,9 @@ double accumulation(const CellUptake& uptake, const CellInterior& interior, doub
 
 InteriorStep interior_step(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double h,
                            double c, double free, double held, double source, double death, double guess) {
-  // F(x) = (1 + h (loss + death)) x + h outflow(x) + (1 + h death) y(x) - y* - known is at most 0 at x = 0 where c >= 0.
-  // It is concave and rises, so that Newton's method comes to the root from below, after its first step at the latest;
-  // but where a cell starts with more on its sites than it has (from those that died) F may fall at first.
+  // F(x) = (1 + h (loss + death)) x + h outflow(x) + (1 + h death) y(x) - y* - known is at most 0 at x = 0 where c >=
+  // 0. It is concave and rises, so that Newton's method comes to the root from below, after its first step at the
+  // latest; but where a cell starts with more on its sites than it has (from those that died) F may fall at first.
   const double sites = interior.sites * cell_volume, on = h * interior.on_rate / cell_volume,
                down = 1 + h * (interior.off_rate + death), leaves = 1 + h * death;
   const double loss = 1 + h * (interior.degradation + death);

@@ -244,6 +244,23 @@ TEST(Damage, KillsInTheEndWhatIsNotRepaired) {
   }
 }
 
+TEST(Damage, KillsAsMuchInStepsFarBeyondItsTime) {  // where the second stage would start below zero
+  for (const double repair : {0.0, 0.05 / hour}) {
+    const KillLaw law = delayed(repair);
+    const double k = law.lethal_rate + law.repair_rate, all = 8 * hour * kill_rate_cycling(law, 3e-4);
+    for (const double times : {1.0, 3.0, 30.0, 1e4}) {
+      Killing cells({killer("a", law)});
+      cells.run(0, 8 * hour, 100, [](std::size_t, double) { return 3e-4; });
+      const int steps = times < 2 ? 100 : 40;
+      cells.run(8 * hour, 8 * hour + steps * times / k, steps, [&](std::size_t, double) {
+        EXPECT_GE(cells.damage(), 0);
+        return 0.0;
+      });
+      EXPECT_NEAR(cells.hazard(), law.lethal_rate / k * all, 1e-10 * all) << times;
+    }
+  }
+}
+
 TEST(CellKill, SurvivalOfIndependentDrugsIsTheProduct) {
   const KillLaw a = delayed(0.05 / hour), b{.emax = 0.1 / hour, .ec50 = 3e-5, .hill = 1, .quiescent_factor = 0.8};
   const auto course = [](std::size_t drug, double t) {
@@ -251,7 +268,8 @@ TEST(CellKill, SurvivalOfIndependentDrugsIsTheProduct) {
   };
   const auto second = [&](std::size_t, double t) { return course(1, t); };
   for (const double share : {1.0, 0.0, 0.4}) {
-    Killing both({killer("a", a), killer("b", b)}, share), first({killer("a", a)}, share), other({killer("b", b)}, share);
+    Killing both({killer("a", a), killer("b", b)}, share), first({killer("a", a)}, share),
+        other({killer("b", b)}, share);
     both.run(0, 24 * hour, 300, course);
     first.run(0, 24 * hour, 300, course);
     other.run(0, 24 * hour, 300, second);

@@ -275,10 +275,9 @@ TEST(TargetStep, IsPositiveKeepsItsSumsAndKnowsItsSlope) {
     const double turned = h * (t.internalisation * next.bound + (t.recycling + t.degradation + death) * next.inside);
     EXPECT_NEAR(h * next.sink, gained, 1e-12 * (all + inside + std::abs(gained) + turned));
     // Targets: free and in complex, but for what is made, lost and taken in.
-    const double targets =
-        next.free + next.bound - all -
-        h * (t.turnover * (all - next.free) - death * (next.free + next.bound) - t.internalisation * next.bound +
-             t.recycling * next.inside);
+    const double targets = next.free + next.bound - all -
+                           h * (t.turnover * (all - next.free) - death * (next.free + next.bound) -
+                                t.internalisation * next.bound + t.recycling * next.inside);
     EXPECT_NEAR(targets, 0, 1e-12 * (all * (1 + h * t.turnover) + turned));
     const double step = 1e-4 * c;
     const double up = target_step(t, h, c + step, all * share, all * (1 - share), inside, density, death).sink,
