@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "base/comm.hpp"
@@ -11,11 +12,6 @@ namespace sanctuary {
 namespace {
 
 double fold_of(const KillLaw& law, std::size_t clone) { return clone == 0 ? 1.0 : law.resistance_fold; }
-
-/// Exposure that alone has the effect `rate`.
-double exposure_for(const KillLaw& law, double ec50, double rate) {
-  return ec50 * std::pow(rate / (law.emax - rate), 1 / law.hill);
-}
 
 }  // namespace
 
@@ -42,33 +38,53 @@ void RegimenLaw::rates(std::size_t clone, std::span<const double> exposure, std:
 
 void RegimenLaw::group_rates(const std::vector<std::size_t>& group, std::size_t clone, std::span<const double> exposure,
                              std::span<double> rate) const {
-  const auto ec50 = [&](std::size_t d) { return law_[d].ec50 * fold_of(law_[d], clone); };
-  double low = 0, high = 0;
+  // Unknown: z = log of the odds E/(H - E), H the largest emax, which has all digits at both ends of the curve. The sum
+  // of the terms falls with z from at least 1 at `low`, the largest effect of one of them, to at most 1 at `high`,
+  // where none has more than its part.
+  double largest = 0, count = 0;
   for (const std::size_t d : group) {
-    low = std::max(low, law_[d].emax * hill_function(exposure[d], ec50(d), law_[d].hill));
-    high = std::max(high, law_[d].emax);
+    if (exposure[d] <= 0) continue;
+    largest = std::max(largest, law_[d].emax);
+    ++count;
   }
-  if (low <= 0) return;
-  const auto term = [&](std::size_t d, double effect) {
-    if (exposure[d] <= 0 || effect >= law_[d].emax) return 0.0;
-    return exposure[d] / exposure_for(law_[d], ec50(d), effect);
+  const auto dose = [&](std::size_t d) { return exposure[d] / (law_[d].ec50 * fold_of(law_[d], clone)); };
+  double low = -std::numeric_limits<double>::infinity(), high = low;
+  for (const std::size_t d : group) {
+    if (exposure[d] <= 0) continue;
+    const double odds = std::pow(dose(d), law_[d].hill);
+    if (odds > 0) low = std::max(low, std::log(law_[d].emax / (largest / odds + (largest - law_[d].emax))));
+    high = std::max(high, std::log(law_[d].emax / largest) + law_[d].hill * std::log(count * dose(d)));
+  }
+  if (!std::isfinite(low)) return;
+  high = std::max(high, low);
+  // Dose over the one that alone has the effect, and what that falls by with z, relatively.
+  const auto term = [&](std::size_t d, double odds, double& falls) {
+    const double left = law_[d].emax - (largest - law_[d].emax) * odds;
+    falls = left > 0 ? law_[d].emax / (left * law_[d].hill) : 0.0;
+    return exposure[d] > 0 && left > 0 ? dose(d) * std::pow(left / (largest * odds), 1 / law_[d].hill) : 0.0;
   };
-  const auto terms = [&](double effect) {
-    double sum = 0;
-    for (const std::size_t d : group) sum += term(d, effect);
-    return sum;
-  };
-  // The sum falls from at least 1 at `low` to 0 at `high`.
-  double effect = low;
-  if (terms(low) > 1) {
-    for (int i = 0; i < 60 && high - low > 1e-14 * high; ++i) {
-      effect = 0.5 * (low + high);
-      (terms(effect) > 1 ? low : high) = effect;
+  // Newton's method for log(sum) = 0, halving where that is slow: a term falls ever steeper where its drug gives out.
+  double z = low, last = high - low;
+  for (int i = 0; i < 200; ++i) {
+    double sum = 0, slope = 0;
+    for (const std::size_t d : group) {
+      double falls = 0;
+      const double t = term(d, std::exp(z), falls);
+      sum += t;
+      slope += t * falls;
     }
+    (sum > 1 ? low : high) = z;
+    double change = sum * std::log(sum) / slope;
+    if (!(z + change >= low && z + change <= high && 2 * std::abs(std::log(sum)) * sum <= std::abs(last) * slope))
+      change = 0.5 * (low + high) - z;
+    last = change;
+    z += change;
+    if (std::abs(change) <= 1e-15 * (1 + std::abs(z))) break;
   }
-  double sum = terms(effect);
-  if (sum <= 0) sum = 1;
-  for (const std::size_t d : group) rate[d] = effect * term(d, effect) / sum;
+  double sum = 0, unused = 0;
+  for (const std::size_t d : group) sum += rate[d] = term(d, std::exp(z), unused);
+  const double effect = largest / (1 + std::exp(-z));
+  for (const std::size_t d : group) rate[d] *= effect / sum;
 }
 
 CellKill::CellKill(MPI_Comm comm, std::span<const Drug> drugs, CellPopulation cells, double relative_tolerance)
@@ -148,7 +164,7 @@ void CellKill::begin(double dt) {
 double CellKill::attempt() {
   const std::size_t n = cells(), drugs = of_drug_.size();
   std::vector<double> u(drugs), rate(drugs);
-  const double h = sdirk::gamma * dt_;
+  const double h = sdirk::gamma * dt_, rest = (1 - sdirk::gamma) * dt_;
   // Squared errors and squares of the hazards, cells that are killed, squared gaps of the predicted survival.
   std::array<double, 4> all{};
   for (std::size_t i = 0; i < n; ++i) {
@@ -171,13 +187,14 @@ double CellKill::attempt() {
           Clone& c = of_drug_[d].clone[j];
           const KillLaw& law = law_.law(d);
           double lethal = rate[d];
+          bool goes_on = false;  // from the first stage, which is positive, where the second would start below zero
           if (law.lethal_rate > 0) {
             // Stage values of the damage; the first is kept in next_damage until the second is known.
             const double start =
                 stage == 0 ? c.damage[i] : c.damage[i] + sdirk::carry * (c.next_damage[i] - c.damage[i]);
             double damage = (start + h * rate[d]) / (1 + h * (law.lethal_rate + law.repair_rate));
-            if (stage == 1 && start < 0) {  // first order from the first stage, which is positive
-              const double rest = dt_ - h;
+            goes_on = stage == 1 && start < 0;
+            if (goes_on) {
               damage = (c.next_damage[i] + rest * rate[d]) / (1 + rest * (law.lethal_rate + law.repair_rate));
             }
             c.next_damage[i] = damage;
@@ -194,7 +211,7 @@ double CellKill::attempt() {
             } else {
               error = error - sdirk::e1 * first + sdirk::gamma * (lethal - first);
             }
-            c.next_hazard[i] = c.hazard[i] + dt_ * ((1 - sdirk::gamma) * first + sdirk::gamma * lethal);
+            c.next_hazard[i] = c.hazard[i] + (goes_on ? h * first + rest * lethal : rest * first + h * lethal);
             c.next_rate[i] = lethal;
             hazard += c.next_hazard[i];
           }

@@ -133,37 +133,41 @@ double accumulation(const CellUptake& uptake, const CellInterior& interior, doub
 
 InteriorStep interior_step(const CellUptake& uptake, const CellInterior& interior, double cell_volume, double h,
                            double c, double free, double held, double source, double death, double guess) {
-  // F(x) = (1 + h (loss + death)) x + h outflow(x) + (1 + h death) y(x) - y* - known is concave and rises, so Newton's
-  // method comes to the root from below, after its first step at the latest.
+  // F(x) = (1 + h (loss + death)) x + h outflow(x) + (1 + h death) y(x) - y* - known is at most 0 at x = 0 where c >=
+  // 0. It is concave and rises, so that Newton's method comes to the root from below, after its first step at the
+  // latest; but where a cell starts with more on its sites than it has (from those that died) F may fall at first.
   const double sites = interior.sites * cell_volume, on = h * interior.on_rate / cell_volume,
                down = 1 + h * (interior.off_rate + death), leaves = 1 + h * death;
   const double loss = 1 + h * (interior.degradation + death);
   const double known = free + h * (inflow(uptake, interior, cell_volume, c) + source) + held;
+  const double below = sites > 0 ? std::max(on * (sites - held / down) / down, 0.0) : 0.0;  // slope of y below 0
   const auto bound = [&](double x) {
     if (sites <= 0) return held / down;
-    const double a = on * x;
-    return x > 0 ? (held + a * sites) / (down + a) : held / down + a * (sites - held / down) / down;
+    return x > 0 ? (held + on * x * sites) / (down + on * x) : held / down + below * x;
   };
   const auto bound_slope = [&](double x) {
     if (sites <= 0) return 0.0;
-    const double sum = down + on * std::max(x, 0.0);
+    if (x <= 0) return below;
+    const double sum = down + on * x;
     return on * (sites * down - held) / (sum * sum);
   };
   const auto slope = [&](double x) {
     return loss + h * outflow_slope(uptake, interior, cell_volume, x) + leaves * bound_slope(x);
   };
-  double x = std::max(guess, 0.0);
-  for (int i = 0; i < 60; ++i) {
-    const double f = loss * x + h * outflow(uptake, interior, cell_volume, x) + leaves * bound(x) - known;
-    const double before = x;
-    x -= f / slope(x);
-    // Below its bend the function is a straight line.
-    if (x < 0 && before > 0) {
-      const double at_zero = leaves * bound(0.0) - known;
-      x = at_zero > 0 ? -at_zero / slope(0.0) : 0.0;
-      if (at_zero > 0) break;
+  double x = 0;
+  if (const double at_zero = leaves * bound(0.0) - known; at_zero >= 0) {
+    x = -at_zero / slope(0.0);  // below its bend the function is a straight line
+  } else {
+    double low = 0, high = known / loss;
+    x = std::clamp(guess, 0.0, high);
+    for (int i = 0; i < 100; ++i) {
+      const double f = loss * x + h * outflow(uptake, interior, cell_volume, x) + leaves * bound(x) - known;
+      (f < 0 ? low : high) = x;
+      const double before = x, rise = slope(x);
+      x -= f / rise;
+      if (!(rise > 0 && x >= low && x <= high)) x = low > 0 ? std::sqrt(low * high) : 1e-3 * high;
+      if (std::abs(x - before) <= 1e-14 * x + 1e-300) break;
     }
-    if (std::abs(x - before) <= 1e-14 * std::abs(x) + 1e-300) break;
   }
   InteriorStep next;
   next.free = x;

@@ -254,11 +254,13 @@ TEST(TargetStep, IsPositiveKeepsItsSumsAndKnowsItsSlope) {
   };
   for (std::uint64_t trial = 0; trial < 10000; ++trial) {
     const std::uint64_t k = 20 * trial;
+    const bool recycles = random.uniform(k + 13) < 0.5;
     const CellTarget t{.number = draw(k, 1e-21, 1e-17),
                        .on_rate = draw(k + 1, 1, 1e5),
                        .off_rate = draw(k + 2, 1e-7, 1),
                        .turnover = draw(k + 3, 1e-7, 1e-2),
                        .internalisation = draw(k + 4, 1e-7, 1e-2),
+                       .recycling = recycles ? draw(k + 14, 1e-7, 1e-1) : 0.0,
                        .degradation = draw(k + 5, 1e-7, 1e-2)};
     const double h = draw(k + 6, 1e-2, 1e6), c = draw(k + 7, 1e-9, 1e-3), density = draw(k + 8, 1e12, 1e15),
                  death = random.uniform(k + 9) < 0.5 ? 0.0 : draw(k + 10, 1e-8, 1e-3);
@@ -270,12 +272,13 @@ TEST(TargetStep, IsPositiveKeepsItsSumsAndKnowsItsSlope) {
     EXPECT_GE(next.slope, 0);
     // Drug: what the fluid lost is in complexes and cells, or degraded.
     const double gained = next.bound + next.inside - all * (1 - share) - inside + h * t.degradation * next.inside;
-    EXPECT_NEAR(h * next.sink, gained, 1e-9 * (all + inside + std::abs(gained) + h * death * inside));
+    const double turned = h * (t.internalisation * next.bound + (t.recycling + t.degradation + death) * next.inside);
+    EXPECT_NEAR(h * next.sink, gained, 1e-12 * (all + inside + std::abs(gained) + turned));
     // Targets: free and in complex, but for what is made, lost and taken in.
-    const double targets =
-        next.free + next.bound - all -
-        h * (t.turnover * (all - next.free) - death * (next.free + next.bound) - t.internalisation * next.bound);
-    EXPECT_NEAR(targets, 0, 1e-9 * all * (1 + h * t.turnover));
+    const double targets = next.free + next.bound - all -
+                           h * (t.turnover * (all - next.free) - death * (next.free + next.bound) -
+                                t.internalisation * next.bound + t.recycling * next.inside);
+    EXPECT_NEAR(targets, 0, 1e-12 * (all * (1 + h * t.turnover) + turned));
     const double step = 1e-4 * c;
     const double up = target_step(t, h, c + step, all * share, all * (1 - share), inside, density, death).sink,
                  down = target_step(t, h, c - step, all * share, all * (1 - share), inside, density, death).sink;
