@@ -27,8 +27,8 @@ struct Result {
   std::vector<double> time;
 };
 
-Result run(MPI_Comm comm) {
-  Patient patient(comm, patient_settings(Deck::from_text(deck_text, ".", changes, program_catalogue())));
+Result run(MPI_Comm comm, const std::string& text = deck_text, const std::vector<Override>& with = changes) {
+  Patient patient(comm, patient_settings(Deck::from_text(text, ".", with, program_catalogue())));
   patient.establish_baseline();
   while (!patient.finished()) patient.advance();
   patient.check_balance();
@@ -41,8 +41,8 @@ bool incidental(const std::string& name) {
          name == "worst_balance_error_over_allowed";
 }
 
-TEST(PatientOnRanks, FindsWhatOneRankFinds) {
-  const Result together = run(MPI_COMM_WORLD), alone = run(MPI_COMM_SELF);
+/// Every continuous outcome and series agrees.
+void expect_same(const Result& together, const Result& alone) {
   int compared = 0;
   ASSERT_EQ(together.outcome.size(), alone.outcome.size());
   for (const auto& [name, value] : alone.outcome.items()) {
@@ -52,7 +52,6 @@ TEST(PatientOnRanks, FindsWhatOneRankFinds) {
     ++compared;
   }
   EXPECT_GT(compared, 30);
-  EXPECT_GT(alone.outcome.at("doxorubicin_auc_umol_h_L_mean").get<double>(), 0);
 
   ASSERT_EQ(together.time.size(), alone.time.size());
   for (std::size_t i = 0; i < alone.time.size(); ++i) EXPECT_NEAR(together.time[i], alone.time[i], 1e-6);
@@ -65,6 +64,24 @@ TEST(PatientOnRanks, FindsWhatOneRankFinds) {
       EXPECT_NEAR(other[i], column.values[i], 1e-8 * size) << name << " at " << alone.time[i] << " s";
     }
   }
+}
+
+TEST(PatientOnRanks, FindsWhatOneRankFinds) {
+  const Result together = run(MPI_COMM_WORLD), alone = run(MPI_COMM_SELF);
+  EXPECT_GT(alone.outcome.at("doxorubicin_auc_umol_h_L_mean").get<double>(), 0);
+  expect_same(together, alone);
+}
+
+TEST(PatientOnRanks, FindsTheSameOfAConjugateItsPayloadAndTwoClones) {
+  const std::string text = std::string("include = ") + SANCTUARY_SOURCE_DIR + "/decks/drugs/t_dm1.ini\n" + small_nodule;
+  const std::vector<Override> with{
+      {"grid.cells", "12, 11, 10"},       {"tumour.radius", "130 um"},  {"network.lattice.core_radius", "90 um"},
+      {"patient.duration", "8 h"},        {"patient.cycle", "4 h"},     {"tumour.resistant_share", "0.1"},
+      {"drug.dm1.resistance_fold", "10"}, {"drug.dm1.emax", "0.5 1/h"}, {"drug.dm1.assay_duration", "10 h"}};
+  const Result together = run(MPI_COMM_WORLD, text, with), alone = run(MPI_COMM_SELF, text, with);
+  EXPECT_GT(alone.outcome.at("dm1_auc_cells_umol_h_L_mean").get<double>(), 0);
+  EXPECT_GT(alone.outcome.at("log_kill").get<double>(), 0.01);
+  expect_same(together, alone);
 }
 
 TEST(PatientOnRanks, FindsTheSameFindingsOnEveryRank) {
