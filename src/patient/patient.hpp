@@ -127,6 +127,8 @@ class Patient {
   void solve_oxygen_snapshots(const Walls& walls, const std::vector<double>& use);
   [[nodiscard]] double blood_inflow() const;
   [[nodiscard]] double perfused_fraction() const;
+  /// True if blood moves fast enough in an own piece.
+  [[nodiscard]] bool is_perfused(std::size_t piece) const;
   void add_filtration_findings(nlohmann::json& outcome) const;
   void add_vessel_findings(nlohmann::json& outcome) const;
   /// What a drug meets in the tumour, means over it.

@@ -208,9 +208,7 @@ void Patient::measure_distances() {
   if (!embedded_) return;
   std::vector<char> perfused(tumour_.size(), 0);
   for (std::size_t p = 0; p < embedded_->pieces(); ++p) {
-    const double lumen = std::numbers::pi * std::pow(flow_->radius()[p], 2);
-    if (lumen > 0 && std::abs(fluid_.blood.flow[p]) >= settings_.perfusion_velocity * lumen)
-      perfused[embedded_->piece_cell()[p]] = 1;
+    if (is_perfused(p)) perfused[embedded_->piece_cell()[p]] = 1;
   }
   distance_to_vessel_ = distance_to(grid_, perfused);
 }

@@ -451,8 +451,7 @@ Patient::Findings Patient::findings() const {
     for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
       if (!tumour_at(cut_.piece_cell[p])) continue;
       length += cut_.piece_length[p];
-      const double lumen = std::numbers::pi * std::pow(flow_->radius()[p], 2);
-      if (lumen > 0 && std::abs(b.flow[p]) >= settings_.perfusion_velocity * lumen) perfused += cut_.piece_length[p];
+      if (is_perfused(p)) perfused += cut_.piece_length[p];
     }
     for (std::size_t n = 0; n < cut_.own_nodes; ++n) inflow += positive(b.inflow[n]);
     MPI_Allreduce(MPI_IN_PLACE, sums.data(), 3, MPI_DOUBLE, MPI_SUM, comm_);
@@ -541,14 +540,14 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
   }
   std::vector<std::vector<double>> labels(judged_.size()), kills(judged_.size());
   const std::vector<double> weight = cycle_density();
+  std::vector<Columns> histograms;  // of each drug
   for (std::size_t d = 0; regimen_ && d < settings_.drugs.size(); ++d) {
     const DoseVolume v =
         dose_volume(comm_, regimen_->courses()[d].response->free_record().area, weight, settings_.histogram_bins);
-    GroupOutput group{.path = "/exposure/" + settings_.drugs[d].name};
     std::vector<double> dose = v.dose;
     for (double& value : dose) value /= micromolar * hour;
-    group.columns["histogram_dose"] = {"umol h/L", dose};
-    group.columns["histogram_fraction"] = {"1", v.fraction};
+    histograms.push_back({{"histogram_dose", {"umol h/L", dose}}, {"histogram_fraction", {"1", v.fraction}}});
+    GroupOutput group{.path = "/exposure/" + settings_.drugs[d].name, .columns = histograms.back()};
     group.attributes = exposure_json(d);
     groups.push_back(std::move(group));
   }
@@ -561,14 +560,7 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
     GroupOutput group{.path = path};
     group.fields = {{"label", "1", "1 S1, 2 S2, 4 S4, summed; -1 outside the viable tumour", labels[k]},
                     {"log_kill", "1", "log10 kill", kills[k]}};
-    if (judged.drugs.size() == 1) {
-      const DoseVolume v = dose_volume(comm_, regimen_->courses()[judged.drugs.front()].response->free_record().area,
-                                       weight, settings_.histogram_bins);
-      std::vector<double> dose = v.dose;
-      for (double& value : dose) value /= micromolar * hour;
-      group.columns["histogram_dose"] = {"umol h/L", dose};
-      group.columns["histogram_fraction"] = {"1", v.fraction};
-    }
+    if (judged.drugs.size() == 1) group.columns = histograms[judged.drugs.front()];
     group.attributes = flattened(sanctuary_json(s));
     group.attributes["cycle"] = cycle_;
     groups.push_back(std::move(group));

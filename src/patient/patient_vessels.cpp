@@ -202,14 +202,17 @@ double Patient::blood_inflow() const {
   return sum_over(comm_, inflow);
 }
 
+bool Patient::is_perfused(std::size_t piece) const {
+  const double lumen = std::numbers::pi * std::pow(flow_->radius()[piece], 2);
+  return lumen > 0 && std::abs(fluid_.blood.flow[piece]) >= settings_.perfusion_velocity * lumen;
+}
+
 double Patient::perfused_fraction() const {
   std::array<double, 2> sums{};  // length, perfused
   for (std::size_t p = 0; p < cut_.own_pieces; ++p) {
     if (!tumour_at(cut_.piece_cell[p])) continue;
     sums[0] += cut_.piece_length[p];
-    const double lumen = std::numbers::pi * std::pow(flow_->radius()[p], 2);
-    if (lumen > 0 && std::abs(fluid_.blood.flow[p]) >= settings_.perfusion_velocity * lumen)
-      sums[1] += cut_.piece_length[p];
+    if (is_perfused(p)) sums[1] += cut_.piece_length[p];
   }
   MPI_Allreduce(MPI_IN_PLACE, sums.data(), 2, MPI_DOUBLE, MPI_SUM, comm_);
   return sums[0] > 0 ? sums[1] / sums[0] : 0.0;

@@ -9,16 +9,13 @@
 #include "solvers/sdirk.hpp"
 
 namespace sanctuary {
-namespace {
-
-double fold_of(const KillLaw& law, std::size_t clone) { return clone == 0 ? 1.0 : law.resistance_fold; }
-
-}  // namespace
 
 RegimenLaw::RegimenLaw(std::span<const Drug> drugs) {
   std::map<std::string, std::vector<std::size_t>> groups;
   for (std::size_t d = 0; d < drugs.size(); ++d) {
     law_.push_back(drugs[d].kill);
+    resistant_.push_back(drugs[d].kill);
+    resistant_.back().ec50 *= drugs[d].kill.resistance_fold;
     if (drugs[d].kill.emax <= 0) continue;
     if (drugs[d].combination.empty()) {
       alone_.push_back(d);
@@ -31,8 +28,7 @@ RegimenLaw::RegimenLaw(std::span<const Drug> drugs) {
 
 void RegimenLaw::rates(std::size_t clone, std::span<const double> exposure, std::span<double> rate) const {
   std::fill(rate.begin(), rate.end(), 0.0);
-  for (const std::size_t d : alone_)
-    rate[d] = law_[d].emax * hill_function(exposure[d], law_[d].ec50 * fold_of(law_[d], clone), law_[d].hill);
+  for (const std::size_t d : alone_) rate[d] = kill_rate_cycling(of_clone(clone)[d], exposure[d]);
   for (const auto& group : groups_) group_rates(group, clone, exposure, rate);
 }
 
@@ -41,27 +37,28 @@ void RegimenLaw::group_rates(const std::vector<std::size_t>& group, std::size_t 
   // Unknown: z = log of the odds E/(H - E), H the largest emax, which has all digits at both ends of the curve. The sum
   // of the terms falls with z from at least 1 at `low`, the largest effect of one of them, to at most 1 at `high`,
   // where none has more than its part.
+  const std::vector<KillLaw>& law = of_clone(clone);
   double largest = 0, count = 0;
   for (const std::size_t d : group) {
     if (exposure[d] <= 0) continue;
-    largest = std::max(largest, law_[d].emax);
+    largest = std::max(largest, law[d].emax);
     ++count;
   }
-  const auto dose = [&](std::size_t d) { return exposure[d] / (law_[d].ec50 * fold_of(law_[d], clone)); };
+  const auto dose = [&](std::size_t d) { return exposure[d] / law[d].ec50; };
   double low = -std::numeric_limits<double>::infinity(), high = low;
   for (const std::size_t d : group) {
     if (exposure[d] <= 0) continue;
-    const double odds = std::pow(dose(d), law_[d].hill);
-    if (odds > 0) low = std::max(low, std::log(law_[d].emax / (largest / odds + (largest - law_[d].emax))));
-    high = std::max(high, std::log(law_[d].emax / largest) + law_[d].hill * std::log(count * dose(d)));
+    const double odds = std::pow(dose(d), law[d].hill);
+    if (odds > 0) low = std::max(low, std::log(law[d].emax / (largest / odds + (largest - law[d].emax))));
+    high = std::max(high, std::log(law[d].emax / largest) + law[d].hill * std::log(count * dose(d)));
   }
   if (!std::isfinite(low)) return;
   high = std::max(high, low);
   // Dose over the one that alone has the effect, and what that falls by with z, relatively.
   const auto term = [&](std::size_t d, double odds, double& falls) {
-    const double left = law_[d].emax - (largest - law_[d].emax) * odds;
-    falls = left > 0 ? law_[d].emax / (left * law_[d].hill) : 0.0;
-    return exposure[d] > 0 && left > 0 ? dose(d) * std::pow(left / (largest * odds), 1 / law_[d].hill) : 0.0;
+    const double left = law[d].emax - (largest - law[d].emax) * odds;
+    falls = left > 0 ? law[d].emax / (left * law[d].hill) : 0.0;
+    return exposure[d] > 0 && left > 0 ? dose(d) * std::pow(left / (largest * odds), 1 / law[d].hill) : 0.0;
   };
   // Newton's method for log(sum) = 0, halving where that is slow: a term falls ever steeper where its drug gives out.
   double z = low, last = high - low;
@@ -162,6 +159,7 @@ void CellKill::begin(double dt) {
 }
 
 double CellKill::attempt() {
+  if (law_.harmless()) return 0;
   const std::size_t n = cells(), drugs = of_drug_.size();
   std::vector<double> u(drugs), rate(drugs);
   const double h = sdirk::gamma * dt_, rest = (1 - sdirk::gamma) * dt_;
@@ -192,13 +190,10 @@ double CellKill::attempt() {
             // Stage values of the damage; the first is kept in next_damage until the second is known.
             const double start =
                 stage == 0 ? c.damage[i] : c.damage[i] + sdirk::carry * (c.next_damage[i] - c.damage[i]);
-            double damage = (start + h * rate[d]) / (1 + h * (law.lethal_rate + law.repair_rate));
             goes_on = stage == 1 && start < 0;
-            if (goes_on) {
-              damage = (c.next_damage[i] + rest * rate[d]) / (1 + rest * (law.lethal_rate + law.repair_rate));
-            }
-            c.next_damage[i] = damage;
-            lethal = law.lethal_rate * damage;
+            c.next_damage[i] =
+                goes_on ? damage_step(law, rest, c.next_damage[i], rate[d]) : damage_step(law, h, start, rate[d]);
+            lethal = law.lethal_rate * c.next_damage[i];
           }
           if (stage == 0) {
             c.next_hazard[i] = c.hazard[i] + h * lethal;

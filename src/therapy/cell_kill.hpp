@@ -29,12 +29,14 @@ class RegimenLaw {
   /// clone 0 is the sensitive one.
   void rates(std::size_t clone, std::span<const double> exposure, std::span<double> rate) const;
   [[nodiscard]] const KillLaw& law(std::size_t drug) const { return law_[drug]; }
-  [[nodiscard]] std::size_t drugs() const { return law_.size(); }
+  /// True if no drug kills.
+  [[nodiscard]] bool harmless() const { return alone_.empty() && groups_.empty(); }
 
  private:
   void group_rates(const std::vector<std::size_t>& group, std::size_t clone, std::span<const double> exposure,
                    std::span<double> rate) const;
-  std::vector<KillLaw> law_;
+  [[nodiscard]] const std::vector<KillLaw>& of_clone(std::size_t clone) const { return clone == 0 ? law_ : resistant_; }
+  std::vector<KillLaw> law_, resistant_;  // the latter with the EC50 of the resistant clone
   std::vector<std::size_t> alone_;
   std::vector<std::vector<std::size_t>> groups_;
 };

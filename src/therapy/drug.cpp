@@ -148,8 +148,7 @@ DrugClass class_of(const std::string& text) {
 /// Where a drug acts. Throws InputError for a site that it does not have.
 EffectSite effect_site(const Deck& deck, const Drug& d, bool is_payload) {
   const std::string given = deck.text(drug::effect_site, d.name);
-  const bool enters = d.uptake.maximum > 0 || d.interior.influx > 0 || is_payload, held = d.interior.sites > 0,
-             target = d.target.number > 0;
+  const bool enters = d.enters_cells() || is_payload, held = d.interior.sites > 0, target = d.target.number > 0;
   const auto refuse = [&](const char* what) {
     throw InputError(fmt::format("{}: the effect site of drug {} is {}, but {}", deck.where(drug::effect_site, d.name),
                                  d.name, given, what));
@@ -268,6 +267,20 @@ Drug read_drug(const Deck& deck, const std::string& name, const Covariates& pati
 }
 
 }  // namespace
+
+double effect_concentration(const Drug& drug, bool inside, double cell_volume, double accumulation, double c,
+                            const CellContent& content) {
+  if (drug.effect == EffectSite::cell && inside) return std::max(content.free, 0.0) / accumulation;
+  if (drug.effect == EffectSite::cell_bound && inside && drug.interior.sites > 0) {
+    const double sites = drug.interior.sites * cell_volume, held = std::clamp(content.held, 0.0, sites * (1 - 1e-12));
+    return drug.interior.off_rate / drug.interior.on_rate * held / (sites - held) * cell_volume / accumulation;
+  }
+  if (drug.effect == EffectSite::target && drug.target.number > 0) {
+    if (content.free_targets <= 0) return 0.0;
+    return drug.target.off_rate / drug.target.on_rate * std::max(content.complexes, 0.0) / content.free_targets;
+  }
+  return std::max(c, 0.0);
+}
 
 Covariates covariates(const Deck& deck) {
   return {.body_weight = deck.number(patient::body_weight),

@@ -54,7 +54,19 @@ struct Drug {
   double threshold = 0;     ///< [mol/m^3] free concentration for the time above threshold
   /// Unbound plasma concentration [mol/m^3], the one the wall sees.
   [[nodiscard]] double unbound(double total) const { return unbound_fraction * total; }
+  /// True if cells take it up from the fluid, by a carrier or passively.
+  [[nodiscard]] bool enters_cells() const { return uptake.maximum > 0 || interior.influx > 0; }
 };
+
+/// What a living cell holds of a drug: free and on sites [mol], free targets and complexes (in any one unit).
+struct CellContent {
+  double free = 0, held = 0, free_targets = 0, complexes = 0;
+};
+/// Free concentration [mol/m^3] in equilibrium with what is at the drug's effect site, at the concentration `c` in
+/// fluid. `inside`: the drug gets into cells, from the fluid or from what sets it free there; `accumulation` as
+/// accumulation() gives it. Negative amounts count as none.
+[[nodiscard]] double effect_concentration(const Drug& drug, bool inside, double cell_volume, double accumulation,
+                                          double c, const CellContent& content);
 
 /// The patient's covariates, section `patient`.
 struct Covariates {

@@ -39,7 +39,7 @@ DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, const CellKill& kill
       cell_volume_(cell_volume),
       relative_tolerance_(relative_tolerance),
       binds_(drug.binding.sites > 0 && drug.binding.on_rate > 0),
-      enters_(drug.uptake.maximum > 0 || drug.interior.influx > 0),
+      enters_(drug.enters_cells()),
       accumulation_(accumulation(drug.uptake, drug.interior, kill.population().cell_volume)) {
   const std::size_t n = accessible_.size();
   if (site_factor_.empty()) site_factor_.assign(n, 1.0);
@@ -68,7 +68,7 @@ void DrugResponse::add_carrier(DrugResponse& carrier) {
   holds_ = enters_ && drug_.interior.sites > 0;
   if (enters_ && !entered) {
     inside_.resize(n);
-    for (auto* v : {&cells_record_.area, &cells_record_.peak, &cells_record_.above}) v->assign(n, 0.0);
+    start_cycle();
   }
   if (holds_ && held_.value.empty()) held_.resize(n);
 }
@@ -139,14 +139,15 @@ void DrugResponse::start_cycle() {
 void DrugResponse::begin_impl(double, double dt) { dt_ = dt; }
 
 double DrugResponse::source(std::size_t i, int stage, bool cells) const {
+  if (stage == 1) return given(i, 0, cells);
+  if (!below_[i]) return given(i, 1, cells);
+  return ((first_share - second_share) * given(i, 0, cells) + second_share * given(i, 1, cells)) / first_share;
+}
+
+double DrugResponse::given(std::size_t i, std::size_t stage, bool cells) const {
   double sum = 0;
-  for (const DrugResponse* carrier : carriers_) {
-    const auto& from = cells ? carrier->released_in_cells_ : carrier->released_;
-    const double rate = stage == 2 && below_[i]
-                            ? ((first_share - second_share) * from[0][i] + second_share * from[1][i]) / first_share
-                            : from[static_cast<std::size_t>(stage - 1)][i];
-    sum += carrier->drug_.payload_ratio * rate;
-  }
+  for (const DrugResponse* carrier : carriers_)
+    sum += carrier->drug_.payload_ratio * (cells ? carrier->released_in_cells_ : carrier->released_)[stage][i];
   return sum;
 }
 
@@ -176,8 +177,8 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
     if (second) below_[i] = on;
     const double h = on ? h_rest : h_stage;
     const auto start = [&](const State& s) { return !second ? s.value[i] : on ? s.first[i] : s.star(i); };
-    const double given = carriers_.empty() ? 0.0 : source(i, number, false);
-    double out = drug_.release_rate * accessible_[i] * c - given, slope = drug_.release_rate * accessible_[i];
+    const double freed = carriers_.empty() ? 0.0 : source(i, number, false);
+    double out = drug_.release_rate * accessible_[i] * c - freed, slope = drug_.release_rate * accessible_[i];
     double into = 0, into_slope = 0;  // cells and targets
     if (binds_) {
       const double sites = binding.sites * site_factor_[i], before = start(bound_);
@@ -232,16 +233,16 @@ DrugResponse::Rates DrugResponse::rates(std::size_t i, int stage, double c) cons
   Rates r{};
   if (enters_ && alive > 0) {
     const double free = of(inside_) / alive, kept = holds_ ? of(held_) / alive : 0.0;
-    r[0] = alive * inflow(drug_.uptake, drug_.interior, size, c);
-    r[1] = alive * outflow(drug_.uptake, drug_.interior, size, free);
-    r[2] = alive * dying * (free + kept);
-    r[3] = alive * drug_.interior.degradation * free;
+    r[taken_up] = alive * inflow(drug_.uptake, drug_.interior, size, c);
+    r[given_back] = alive * outflow(drug_.uptake, drug_.interior, size, free);
+    r[by_death] = alive * dying * (free + kept);
+    r[degraded_inside] = alive * drug_.interior.degradation * free;
   }
   if (binds_) {
     const MatrixBinding& b = drug_.binding;
     const double bound = of(bound_);
-    r[4] = accessible_[i] * (b.on_rate * c * (b.sites * site_factor_[i] - bound) - b.off_rate * bound);
-    r[10] = accessible_[i] * drug_.release_rate * bound;
+    r[onto_sites] = accessible_[i] * (b.on_rate * c * (b.sites * site_factor_[i] - bound) - b.off_rate * bound);
+    r[released_on_sites] = accessible_[i] * drug_.release_rate * bound;
   }
   if (has_target()) {
     const CellTarget& t = drug_.target;
@@ -249,11 +250,12 @@ DrugResponse::Rates DrugResponse::rates(std::size_t i, int stage, double c) cons
     // From the change of what is on targets, which keeps the sums however stiff the binding.
     const double h = stage == 2 && below_[i] ? (1 - sdirk::gamma) * dt_ : sdirk::gamma * dt_;
     const auto before = [&](const State& s) { return stage == 1 ? s.value[i] : below_[i] ? s.first[i] : s.star(i); };
-    r[7] = t.off_rate * complexes + dying * (complexes + internalised);
-    r[8] = t.degradation * internalised;
-    r[6] = (complexes - before(complexes_) + internalised - before(internalised_)) / h + r[7] + r[8];
+    r[off_targets] = t.off_rate * complexes + dying * (complexes + internalised);
+    r[degraded_on_targets] = t.degradation * internalised;
+    r[onto_targets] = (complexes - before(complexes_) + internalised - before(internalised_)) / h + r[off_targets] +
+                      r[degraded_on_targets];
   }
-  r[9] = accessible_[i] * drug_.release_rate * c;
+  r[released_in_fluid] = accessible_[i] * drug_.release_rate * c;
   return r;
 }
 
@@ -261,23 +263,19 @@ void DrugResponse::effect(int stage, std::span<const double> concentration, std:
   const std::vector<double>& density = kill_->density(stage);
   const std::vector<char>& killed = kill_->population().killed;
   const double size = kill_->population().cell_volume;
-  const auto of = [&](const State& s, std::size_t i) { return std::max(stage == 1 ? s.first[i] : s.second[i], 0.0); };
   for (std::size_t i = 0; i < exposure.size(); ++i) {
     if (!killed[i] || density[i] <= 0) {
       exposure[i] = 0;
       continue;
     }
-    double u = std::max(concentration[i], 0.0);
-    if (drug_.effect == EffectSite::cell && enters_) {
-      u = of(inside_, i) / (density[i] * accumulation_);
-    } else if (drug_.effect == EffectSite::cell_bound && holds_) {
-      const double sites = drug_.interior.sites * size, kept = std::min(of(held_, i) / density[i], sites * (1 - 1e-12));
-      u = drug_.interior.off_rate / drug_.interior.on_rate * kept / (sites - kept) * size / accumulation_;
-    } else if (drug_.effect == EffectSite::target && has_target()) {
-      const double free = of(free_targets_, i);
-      u = free > 0 ? drug_.target.off_rate / drug_.target.on_rate * of(complexes_, i) / free : 0.0;
-    }
-    exposure[i] = u;
+    const auto of_cell = [&](bool there, const State& s) {
+      return there ? (stage == 1 ? s.first[i] : s.second[i]) / density[i] : 0.0;
+    };
+    exposure[i] = effect_concentration(drug_, enters_, size, accumulation_, concentration[i],
+                                       {.free = of_cell(enters_, inside_),
+                                        .held = of_cell(holds_, held_),
+                                        .free_targets = of_cell(has_target(), free_targets_),
+                                        .complexes = of_cell(has_target(), complexes_)});
   }
 }
 
@@ -290,8 +288,8 @@ void DrugResponse::set_free(std::span<const double> first, std::span<const doubl
       to[0][i] = below_[i] ? mean : one;
       to[1][i] = below_[i] ? mean : two;
     };
-    give(a[9] + a[10], b[9] + b[10], released_);
-    give(a[3] + a[8], b[3] + b[8], released_in_cells_);
+    give(a[released_in_fluid] + a[released_on_sites], b[released_in_fluid] + b[released_on_sites], released_);
+    give(a[degraded_inside] + a[degraded_on_targets], b[degraded_inside] + b[degraded_on_targets], released_in_cells_);
   }
 }
 
@@ -339,31 +337,25 @@ void DrugResponse::end_impl(bool accepted, std::span<const double> first, std::s
     const Rates a = rates(i, 1, first[i]), b = rates(i, 2, second[i]);
     for (std::size_t k = 0; k < booked; ++k) sums[k] += one * a[k] + two * b[k];
     if (!carriers_.empty()) {
-      for (const bool cells : {false, true}) {
-        double given = 0;
-        for (const DrugResponse* carrier : carriers_) {
-          const auto& from = cells ? carrier->released_in_cells_ : carrier->released_;
-          given += carrier->drug_.payload_ratio * (w1 * from[0][i] + w2 * from[1][i]);
-        }
-        sums[cells ? 12 : 11] += given;
-      }
+      sums[set_free_outside] += w1 * given(i, 0, false) + w2 * given(i, 1, false);
+      sums[set_free_inside] += w1 * given(i, 0, true) + w2 * given(i, 1, true);
     }
     below += below_[i];
   }
   MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(booked), MPI_DOUBLE, MPI_SUM, comm_);
   for (double& s : sums) s *= cell_volume_;
-  ledger_.taken_up += sums[0];
-  ledger_.given_back += sums[1];
-  ledger_.released_by_death += sums[2];
-  ledger_.degraded_in_cells += sums[3];
-  (sums[4] > 0 ? ledger_.bound_in : ledger_.bound_out) += std::abs(sums[4]);
-  ledger_.on_targets += sums[6];
-  ledger_.off_targets += sums[7];
-  ledger_.degraded += sums[8];
-  ledger_.released += sums[9];
-  ledger_.released_from_sites += sums[10];
-  ledger_.set_free += sums[11];
-  ledger_.set_free_in_cells += sums[12];
+  ledger_.taken_up += sums[taken_up];
+  ledger_.given_back += sums[given_back];
+  ledger_.released_by_death += sums[by_death];
+  ledger_.degraded_in_cells += sums[degraded_inside];
+  (sums[onto_sites] > 0 ? ledger_.bound_in : ledger_.bound_out) += std::abs(sums[onto_sites]);
+  ledger_.on_targets += sums[onto_targets];
+  ledger_.off_targets += sums[off_targets];
+  ledger_.degraded += sums[degraded_on_targets];
+  ledger_.released += sums[released_in_fluid];
+  ledger_.released_from_sites += sums[released_on_sites];
+  ledger_.set_free += sums[set_free_outside];
+  ledger_.set_free_in_cells += sums[set_free_inside];
   positive_steps_ += below;
 
   // Linear between the ends of the step, so that the time above is continuous in both.

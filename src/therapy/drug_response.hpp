@@ -83,7 +83,6 @@ class DrugResponse final : public LocalReaction {
     double released = 0, released_from_sites = 0;          ///< turned into payload outside of cells
     double set_free = 0, set_free_in_cells = 0;            ///< from carriers
   };
-  static constexpr std::size_t ledger_entries = 13;
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   Ledger& ledger() { return ledger_; }
   /// Amounts now in the cells, on targets and taken in with them, on matrix sites [mol]. Collective.
@@ -105,7 +104,22 @@ class DrugResponse final : public LocalReaction {
     void resize(std::size_t n);
     [[nodiscard]] double star(std::size_t i) const { return value[i] + sdirk::carry * (first[i] - value[i]); }
   };
-  static constexpr std::size_t booked = ledger_entries;
+  /// What is booked of a cell of the grid, per tissue volume and time; `onto_sites`: net of what comes off.
+  enum Booked : std::size_t {
+    taken_up,
+    given_back,
+    by_death,
+    degraded_inside,
+    onto_sites,
+    onto_targets,
+    off_targets,
+    degraded_on_targets,
+    released_in_fluid,
+    released_on_sites,
+    set_free_outside,
+    set_free_inside,
+    booked
+  };
   using Rates = std::array<double, booked>;
 
   void begin_impl(double time, double dt) override;
@@ -118,7 +132,9 @@ class DrugResponse final : public LocalReaction {
 
   [[nodiscard]] bool starts_below(std::size_t i, double first) const;
   [[nodiscard]] Rates rates(std::size_t i, int stage, double c) const;
+  /// What carriers set free, in fluid or in cells [mol/(m^3 s)]: as a stage of this drug takes it, and as they give it.
   [[nodiscard]] double source(std::size_t i, int stage, bool cells) const;
+  [[nodiscard]] double given(std::size_t i, std::size_t stage, bool cells) const;
   [[nodiscard]] std::vector<State*> all_states();
 
   MPI_Comm comm_;

@@ -28,6 +28,10 @@ enum class EffectSite { fluid, cell, cell_bound, target };
 /// InputError if Emax T <= ln 2 (such a drug could not have halved the assay's cells); `where` opens the message.
 [[nodiscard]] double ec50_from_ic50(double ic50, double emax, double assay_duration, double hill,
                                     const std::string& where = {});
+/// Damage after an implicit step of length h at the rate `made` at which it is made [1/s].
+[[nodiscard]] inline double damage_step(const KillLaw& law, double h, double damage, double made) {
+  return (damage + h * made) / (1 + h * (law.lethal_rate + law.repair_rate));
+}
 /// Death rate [1/s] of a cycling cell.
 [[nodiscard]] double kill_rate_cycling(const KillLaw& law, double concentration);
 /// Death rate [1/s] of a quiescent cell.

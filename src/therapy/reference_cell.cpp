@@ -40,16 +40,8 @@ ReferenceCell::ReferenceCell(std::vector<Drug> drugs, std::function<double(std::
 double ReferenceCell::exposure(std::size_t drug, const Cell& cell, double c) const {
   const Drug& d = drugs_[drug];
   const double* s = cell.state.data() + place(drug);
-  const bool enters = d.uptake.maximum > 0 || d.interior.influx > 0 || !carriers_[drug].empty();
-  const double size = accumulation(d.uptake, d.interior, cell_volume_);
-  if (d.effect == EffectSite::cell && enters) return std::max(s[0], 0.0) / size;
-  if (d.effect == EffectSite::cell_bound && enters) {
-    const double sites = d.interior.sites * cell_volume_, kept = std::clamp(s[1], 0.0, sites * (1 - 1e-12));
-    return d.interior.off_rate / d.interior.on_rate * kept / (sites - kept) * cell_volume_ / size;
-  }
-  if (d.effect == EffectSite::target && d.target.number > 0)
-    return s[2] > 0 ? d.target.off_rate / d.target.on_rate * std::max(s[3], 0.0) / s[2] : 0.0;
-  return std::max(c, 0.0);
+  return effect_concentration(d, inside(drug), cell_volume_, accumulation(d.uptake, d.interior, cell_volume_), c,
+                              {.free = s[0], .held = s[1], .free_targets = s[2], .complexes = s[3]});
 }
 
 ReferenceCell::Cell ReferenceCell::step(const Cell& start, double t, double dt) const {
@@ -75,7 +67,7 @@ ReferenceCell::Cell ReferenceCell::step(const Cell& start, double t, double dt) 
         source += drugs_[other].payload_ratio *
                   (drugs_[other].interior.degradation * s[0] + drugs_[other].target.degradation * s[4]);
       }
-      if (drug.uptake.maximum > 0 || drug.interior.influx > 0 || !carriers_[d].empty()) {
+      if (inside(d)) {
         const InteriorStep next =
             interior_step(drug.uptake, drug.interior, cell_volume_, h, c, from[0], from[1], source, 0.0, to[0]);
         to[0] = next.free;
@@ -96,7 +88,7 @@ ReferenceCell::Cell ReferenceCell::step(const Cell& start, double t, double dt) 
         const std::size_t damage = place(d) + 5 + 2 * j, hazard = damage + 1;
         double lethal = rate[d];
         if (law.lethal_rate > 0) {
-          now.state[damage] = (known.state[damage] + h * rate[d]) / (1 + h * (law.lethal_rate + law.repair_rate));
+          now.state[damage] = damage_step(law, h, known.state[damage], rate[d]);
           lethal = law.lethal_rate * now.state[damage];
         }
         now.state[hazard] = known.state[hazard] + h * lethal;

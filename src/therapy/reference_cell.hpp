@@ -30,6 +30,7 @@ class ReferenceCell {
   [[nodiscard]] Cell step(const Cell& start, double t, double dt) const;
   void go(double until);
   [[nodiscard]] double exposure(std::size_t drug, const Cell& cell, double c) const;
+  [[nodiscard]] bool inside(std::size_t drug) const { return drugs_[drug].enters_cells() || !carriers_[drug].empty(); }
   [[nodiscard]] std::size_t place(std::size_t drug) const { return drug * (5 + 2 * clones_); }
 
   std::vector<Drug> drugs_;
