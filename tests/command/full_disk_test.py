@@ -28,17 +28,22 @@ def fill(disk, left):
         filler.write(b"\0" * (free_bytes(disk) - left))
 
 
+def all_finite(group):
+    """Reads every field of a group and of the groups in it (those of a cycle)."""
+    return all(all_finite(entry) if isinstance(entry, h5py.Group) else np.isfinite(entry[:]).all() for entry in group.values())
+
+
 def all_is_readable(directory, label):
     times = sorted((directory / "times").glob("time_*.h5"))
     expect(times, f"{label}: no time file is left")
     for path in times:
         with h5py.File(path) as file:
-            expect(all(np.isfinite(field[:]).all() for field in file["fields"].values()), f"{label}: {path.name}")
+            expect(all_finite(file["fields"]), f"{label}: {path.name}")
     checkpoints = sorted((directory / "checkpoints").glob("checkpoint_*.h5"))
     expect(checkpoints, f"{label}: no checkpoint is left")
     for path in checkpoints:
         with h5py.File(path) as file:
-            expect(all(np.isfinite(field[:]).all() for field in file["fields"].values()), f"{label}: {path.name}")
+            expect(all_finite(file["fields"]), f"{label}: {path.name}")
     with h5py.File(directory / "run.h5") as file:
         expect(file.attrs["complete"] == 0 and len(file["time"]) == len(times), f"{label}: run.h5 shows {file['time'][:]}")
         expect(np.isfinite(file["fields/oxygen_pressure"][:]).all(), f"{label}: run.h5 shows gaps")
