@@ -181,13 +181,14 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
     double out = drug_.release_rate * accessible_[i] * c - freed, slope = drug_.release_rate * accessible_[i];
     double into = 0, into_slope = 0;  // cells and targets
     if (binds_) {
-      const double sites = binding.sites * site_factor_[i], before = start(bound_);
-      const double down = 1 + h * (binding.on_rate * c + binding.off_rate + drug_.release_rate);
-      bound[i] = (before + h * binding.on_rate * c * sites) / down;
-      out += accessible_[i] * (binding.on_rate * c * (sites - bound[i]) - binding.off_rate * bound[i]);
-      const double by_c = h * binding.on_rate * (sites - bound[i]) / down;
-      slope +=
-          accessible_[i] * (binding.on_rate * (sites - bound[i]) - (binding.on_rate * c + binding.off_rate) * by_c);
+      // Goes on linearly below c = 0. What is taken follows from what has changed, however fast it comes and goes.
+      const double sites = binding.sites * site_factor_[i], before = start(bound_), on_rate = h * binding.on_rate;
+      const double above = on_rate * std::max(c, 0.0);
+      const double down = 1 + above + h * (binding.off_rate + drug_.release_rate);
+      const double filled = (before + above * sites) / down, by_c = on_rate * (sites - filled) / down;
+      bound[i] = filled + by_c * std::min(c, 0.0);
+      out += accessible_[i] * ((bound[i] - before) / h + drug_.release_rate * bound[i]);
+      slope += accessible_[i] * (1 / h + drug_.release_rate) * by_c;
     }
     const double alive = density[i], dying = death[i];
     if (enters_ && alive > 0) {
@@ -238,18 +239,17 @@ DrugResponse::Rates DrugResponse::rates(std::size_t i, int stage, double c) cons
     r[by_death] = alive * dying * (free + kept);
     r[degraded_inside] = alive * drug_.interior.degradation * free;
   }
+  // From the change of what is held, which keeps the sums however stiff the binding.
+  const double h = stage == 2 && below_[i] ? (1 - sdirk::gamma) * dt_ : sdirk::gamma * dt_;
+  const auto before = [&](const State& s) { return stage == 1 ? s.value[i] : below_[i] ? s.first[i] : s.star(i); };
   if (binds_) {
-    const MatrixBinding& b = drug_.binding;
     const double bound = of(bound_);
-    r[onto_sites] = accessible_[i] * (b.on_rate * c * (b.sites * site_factor_[i] - bound) - b.off_rate * bound);
     r[released_on_sites] = accessible_[i] * drug_.release_rate * bound;
+    r[onto_sites] = accessible_[i] * (bound - before(bound_)) / h + r[released_on_sites];
   }
   if (has_target()) {
     const CellTarget& t = drug_.target;
     const double complexes = of(complexes_), internalised = of(internalised_);
-    // From the change of what is on targets, which keeps the sums however stiff the binding.
-    const double h = stage == 2 && below_[i] ? (1 - sdirk::gamma) * dt_ : sdirk::gamma * dt_;
-    const auto before = [&](const State& s) { return stage == 1 ? s.value[i] : below_[i] ? s.first[i] : s.star(i); };
     r[off_targets] = t.off_rate * complexes + dying * (complexes + internalised);
     r[degraded_on_targets] = t.degradation * internalised;
     r[onto_targets] = (complexes - before(complexes_) + internalised - before(internalised_)) / h + r[off_targets] +

@@ -200,6 +200,22 @@ TEST(DrugResponse, DerivativeIsThatOfTheSink) {
   }
 }
 
+TEST(DrugResponse, FastMatrixBindingGoesOnLinearlyBelowZero) {  // as Newton's iterates may
+  Drug drug = doxorubicin();
+  drug.kill.emax = drug.uptake.maximum = 0;
+  drug.binding = {.on_rate = 1e4, .off_rate = 2e-4, .sites = 1e-3};
+  Driver d(drug, one_cell());
+  std::vector<double> zero(1), slope(1), below(1), unused(1);
+  d.kill.begin(300);
+  d.response.begin(0, 300);
+  d.response.stage(1, std::vector<double>{0.0}, zero, slope);
+  for (const double c : {1e-8, 1e-6, 1e-4}) {
+    d.response.stage(1, std::vector<double>{-c}, below, unused);
+    EXPECT_NEAR(below[0], zero[0] - slope[0] * c, 1e-12 * slope[0] * c) << c;
+    EXPECT_EQ(unused[0], slope[0]);
+  }
+}
+
 TEST(DrugResponse, DeathReleasesWhatTheDeadHeldAndLeavesSurvivorsTheirs) {
   Drug lethal = doxorubicin(), harmless = lethal;
   harmless.kill.emax = 0;
