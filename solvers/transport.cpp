@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/comm.hpp"
+#include "solvers/ghosted.hpp"
 #include "solvers/simd.hpp"
 
 namespace sanctuary {
@@ -53,6 +54,9 @@ std::array<double, 2> wall_sums(const Grid& grid, const FaceField& faces) {
   return sums;
 }
 
+/// Share of the scale below zero at which cells are held up.
+constexpr double held_below = 1e-13;
+
 long next_revision() {
   static std::atomic<long> last{0};
   return ++last;
@@ -61,13 +65,13 @@ long next_revision() {
 // In the loops below s0 and s1 are the accessible fractions at the start and the end of a step, c0 the concentrations
 // at its start, k1 and k2 the rates of the amount per tissue volume in the stages.
 
-/// out += factor (s0 c0 + weight k1): the known part of a stage.
-SANCTUARY_CLONES void add_known(std::size_t n, double factor, const double* s0, const double* c0, double weight,
-                                const double* k1, double* out) {
+/// out = s0 c0 + weight k1: the amount that a stage starts from, per tissue volume.
+SANCTUARY_CLONES void start_of_stage(std::size_t n, const double* s0, const double* c0, double weight, const double* k1,
+                                     double* out) {
   if (k1) {
-    for (std::size_t i = 0; i < n; ++i) out[i] += factor * (s0[i] * c0[i] + weight * k1[i]);
+    for (std::size_t i = 0; i < n; ++i) out[i] = s0[i] * c0[i] + weight * k1[i];
   } else {
-    for (std::size_t i = 0; i < n; ++i) out[i] += factor * s0[i] * c0[i];
+    for (std::size_t i = 0; i < n; ++i) out[i] = s0[i] * c0[i];
   }
 }
 
@@ -112,20 +116,13 @@ SANCTUARY_CLONES void newton_right(std::size_t n, double volume, const double* r
   for (std::size_t i = 0; i < n; ++i) out[i] = rhs[i] + volume * (derivative[i] * u[i] - sink[i]);
 }
 
-/// Rate of a stage from its value u and residual: the rate that the fluxes at u make, to rounding.
+/// Rate of a stage from its start, value u and residual: the rate that the fluxes at u make, to rounding.
 SANCTUARY_CLONES void stage_rate(std::size_t n, double rate, double along, const double* s0, const double* s1,
-                                 const double* c0, double weight, const double* k1, const double* u, double per_volume,
-                                 const double* residual, double* out) {
-  if (k1) {
-    for (std::size_t i = 0; i < n; ++i) {
-      const double s = s0[i] + along * (s1[i] - s0[i]);
-      out[i] = rate * (s * u[i] - (s0[i] * c0[i] + weight * k1[i])) + per_volume * residual[i];
-    }
-  } else {
-    for (std::size_t i = 0; i < n; ++i) {
-      const double s = s0[i] + along * (s1[i] - s0[i]);
-      out[i] = rate * (s * u[i] - s0[i] * c0[i]) + per_volume * residual[i];
-    }
+                                 const double* known, const double* u, double per_volume, const double* residual,
+                                 double* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const double s = s0[i] + along * (s1[i] - s0[i]);
+    out[i] = rate * (s * u[i] - known[i]) + per_volume * residual[i];
   }
 }
 
@@ -134,6 +131,10 @@ SANCTUARY_CLONES void extrapolate(std::size_t n, double along, const double* s0,
                                   double a, const double* k1, double b, const double* k2, double* out) {
   for (std::size_t i = 0; i < n; ++i)
     out[i] = (s0[i] * c0[i] + a * k1[i] + b * k2[i]) / (s0[i] + along * (s1[i] - s0[i]));
+}
+
+SANCTUARY_CLONES void raise_to_zero(std::size_t n, double* u) {
+  for (std::size_t i = 0; i < n; ++i) u[i] = std::max(u[i], 0.0);
 }
 
 /// Damps the change of a correction over the step and adds it to that of the start: see TransportSolver.
@@ -154,7 +155,7 @@ double next_step(double dt, double error) {
 
 TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network, const std::string& prefix)
     : grid_(&grid), embedded_(network), derivative_(grid.local_cells(), 0.0) {
-  for (VecHandle* v : {&first_, &second_, &slope_first_, &slope_second_, &rhs_, &right_, &residual_, &result_})
+  for (VecHandle* v : {&known_, &first_, &second_, &slope_first_, &slope_second_, &rhs_, &right_, &residual_, &result_})
     *v = grid.vector();
   if (!network) {
     elliptic_ = std::make_unique<EllipticSolver>(grid, prefix);
@@ -163,7 +164,7 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
   coupled_ = std::make_unique<CoupledSolver>(grid, network->local_unknowns(true), prefix, false);
   matrices_ = std::make_unique<NetworkMatrices>(*network, ExchangeForm::all_vessels);
   if (coupled_->iterative()) matrices_->want_alone();
-  for (VecHandle* v : {&network_first_, &network_second_, &network_rhs_, &network_residual_}) {
+  for (VecHandle* v : {&network_known_, &network_first_, &network_second_, &network_rhs_, &network_residual_}) {
     petsc(VecCreateMPI(grid.comm(), network->local_unknowns(true), PETSC_DETERMINE, v->out()));
     petsc(VecSet(v->get(), 0.0));
   }
@@ -173,8 +174,6 @@ TransportSetup::TransportSetup(const Grid& grid, const EmbeddedNetwork* network,
 struct TransportSolver::Stage {
   int number = 1;
   double time = 0, rate = 0, along = 1;
-  double weight = 0;     ///< of the first stage's rate in the known part
-  bool second = false;   ///< the known part holds the first stage's rate
   Vec source = nullptr;  ///< given amount per time into the cells
   bool reacts = false;
   Vec cells = nullptr, network = nullptr;  ///< start values; the solution
@@ -242,7 +241,7 @@ NetworkMatrices* TransportSolver::assembled_network(const Stage& stage) {
   return matrices;
 }
 
-double TransportSolver::diagonal_norm(const Stage& stage) {
+double TransportSolver::diagonal_norm(const Stage& stage, bool with_reaction) {
   const double volume = grid_->cell_volume();
   if (measured_revision_ != op_->revision()) {
     std::copy(drainage_.begin(), drainage_.end(), op_->diagonal().begin());
@@ -254,9 +253,30 @@ double TransportSolver::diagonal_norm(const Stage& stage) {
   }
   const double* end = changes_ ? accessible_end_.data() : accessible_.data();
   double sum = square_sum(resting_.size(), volume * stage.rate, stage.along, accessible_.data(), end, resting_.data(),
-                          volume, stage.reacts ? setup_->derivative_.data() : nullptr);
+                          volume, with_reaction ? setup_->derivative_.data() : nullptr);
   return std::sqrt(sum_over(grid_->comm(), sum));
 }
+
+void TransportSolver::hold_up(const Stage& stage, std::vector<double>& sink) {
+  TransportSetup& s = *setup_;
+  const double* start = accessible_.data();
+  const double* end = changes_ ? accessible_end_.data() : start;
+  auto& held = s.held_[static_cast<std::size_t>(stage.number)];
+  const double level = -held_below * scale;
+  const ReadAccess c(stage.cells);
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    held[i] = 0;
+    if (c[i] >= level) continue;
+    constexpr double stiffer = 1e4;
+    const double share = start[i] + stage.along * (end[i] - start[i]);
+    const double push = stiffer * (stage.rate * share + resting_[i] / grid_->cell_volume() + s.derivative_[i]);
+    held[i] = push * (level - c[i]);
+    sink[i] -= held[i];
+    s.derivative_[i] += push;
+  }
+}
+
+bool TransportSolver::keeps_positive() const { return keep_bounds && bounds.lowest == 0 && !corrects(); }
 
 bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report) {
   TransportSetup& s = *setup_;
@@ -271,28 +291,30 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
   petsc(VecSet(s.rhs_.get(), 0.0));
   op_->add_wall_source(s.rhs_.get());
   {
-    const ReadAccess c0(cells_.get()), k1(s.slope_first_.get());
+    const ReadAccess known(s.known_.get());
     const WriteAccess rhs(s.rhs_.get());
-    add_known(cells, volume * stage.rate, start, c0.data(), stage.weight, stage.second ? k1.data() : nullptr,
-              rhs.data());
+    add_scaled(cells, volume * stage.rate, known.data(), rhs.data());
   }
   if (stage.source) petsc(VecAXPY(s.rhs_.get(), 1.0, stage.source));
   if (matrices) {
     const double entering = inlet(stage.time);
-    const ReadAccess first(s.network_first_.get()), old(network_values_.get());
+    const ReadAccess known(s.network_known_.get());
     const WriteAccess rhs(s.network_rhs_.get());
     const std::size_t nodes = s.embedded_->nodes();
     for (std::size_t n = 0; n < nodes; ++n) rhs[n] = node_inflow_[n] * entering;
     for (std::size_t p = 0; p < pieces_.size(); ++p) {
       const std::size_t i = nodes + p;
-      const double known = stage.second ? old[i] + sdirk::carry * (first[i] - old[i]) : old[i];
-      rhs[i] = pieces_[p].volume * stage.rate * known;
+      rhs[i] = pieces_[p].volume * stage.rate * known[i];
     }
   }
 
-  const double level = std::max(
+  double level = std::max(
       {rms(stage.cells), 1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
   double unit = 0;
+  const bool held_up = stage.number > 0 && matrices && keeps_positive() && !trial_.starts_below;
+  bool nonlinear = stage.reacts, left_by_rounding = false, stays = false, swings = false;
+  double last_norm = std::numeric_limits<double>::infinity();
+  if (matrices && stage.number > 0) s.held_[static_cast<std::size_t>(stage.number)].assign(cells, 0.0);
   bool handed_back = false;  // `residual_` holds all but the reaction: what the linear solver left
   // Residual of the stage at its value, as is.
   const auto residual = [&] {
@@ -309,41 +331,63 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       const ReadAccess rhs(s.rhs_.get());
       const WriteAccess r(s.residual_.get());
       if (!handed_back) take_from(cells, rhs.data(), r.data());
-      if (stage.reacts) add_scaled(cells, -volume, sink.data(), r.data());
+      if (nonlinear) add_scaled(cells, -volume, sink.data(), r.data());
     }
     double norm = 0;
     petsc(VecNorm(s.residual_.get(), NORM_2, &norm));
     return norm / (unit * level);
   };
-  for (int newton = 0; newton < 20; ++newton) {
+  for (int newton = 0; newton < 30; ++newton) {
     if (stage.reacts) {
       const ReadAccess c(stage.cells);
-      reaction->stage(stage.number, {c.data(), cells}, sink, s.derivative_);
+      if (held_up) {
+        s.above_.resize(cells);
+        for (std::size_t i = 0; i < cells; ++i) s.above_[i] = std::max(c[i], -held_below * scale);
+      }
+      reaction->stage(stage.number, {held_up ? s.above_.data() : c.data(), cells}, sink, s.derivative_);
+    } else if (nonlinear) {
+      sink.assign(cells, 0.0);
+      s.derivative_.assign(cells, 0.0);
     }
-    if (newton == 0) unit = diagonal_norm(stage);
+    if (newton == 0) unit = diagonal_norm(stage, false);
+    if (held_up && nonlinear) hold_up(stage, sink);
+    // Residuals are measured without the reaction, whose residual is left in the fluid. Where it is stiff rounding may
+    // not allow that.
+    const double stiffened = nonlinear ? std::max(diagonal_norm(stage, true) / unit, 1.0) : 1.0;
     auto& diagonal = op_->diagonal();
     storage(cells, volume * stage.rate, stage.along, start, end, drainage_.data(), diagonal.data());
     if (matrices) add_scaled(cells, 1.0, matrices->cell_diagonal().data(), diagonal.data());
+    if (newton > 0) level = std::max(level, rms(stage.cells));
     used_tolerance_ = std::max(linear_tolerance, linear_fraction * allowed_ * volume * stage.rate / (unit * level));
     double norm = 0;
-    if (stage.reacts && (newton > 0 || linear_fraction == 0)) {
+    if (nonlinear && (newton > 0 || linear_fraction == 0)) {
       norm = residual();
       if (!std::isfinite(norm)) {
         report.reason = "the residual is not finite";
         return false;
       }
-      if (newton > 0 && norm <= used_tolerance_) return true;
+      const bool done = norm <= used_tolerance_;
+      stays = left_by_rounding || norm > 0.3 * last_norm;
+      last_norm = norm;
+      if (newton > 0 && (done || (stays && norm <= used_tolerance_ * stiffened))) {
+        if (held_up) add_scaled(cells, 1.0, s.held_[static_cast<std::size_t>(stage.number)].data(), sink.data());
+        return true;
+      }
+      if (left_by_rounding) return false;
     }
-    if (stage.reacts) {
+    if (nonlinear) {
       const ReadAccess c(stage.cells), rhs(s.rhs_.get());
       const WriteAccess right(s.right_.get());
       newton_right(cells, volume, rhs.data(), sink.data(), s.derivative_.data(), c.data(), right.data());
       add_scaled(cells, volume, s.derivative_.data(), diagonal.data());
     }
     ++report.newton;
+    // Where what cells give back saturates, the sink is steepest in between, and Newton's method may swing about it.
+    swings = newton > (held_up ? 10 : 2) && stays && !swings;
+    if (swings) petsc(VecCopy(stage.cells, s.result_.get()));
     const double spared = linear_fraction > 0 ? 0.7 : 0.3;  // for what Newton leaves
-    const double wanted = stage.reacts ? std::max(spared * used_tolerance_, 1e-3 * norm) : used_tolerance_;
-    const Vec right = stage.reacts ? s.right_.get() : s.rhs_.get();
+    const double wanted = nonlinear ? std::max(spared * used_tolerance_, 1e-3 * norm) / stiffened : used_tolerance_;
+    const Vec right = nonlinear ? s.right_.get() : s.rhs_.get();
     SolveReport linear;
     for (int attempt = 0; attempt < 2 && !linear.converged; ++attempt) {
       // A hierarchy serves steps of up to twice and half the length, where solves are short up to four times and a
@@ -381,9 +425,20 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     if (!linear.converged) {
       report.reason = "linear solve: " + linear.reason;
       s.built_revision_ = -1;
-      return false;
+      if (!nonlinear || linear_fraction > 0) return false;
+      left_by_rounding = true;
     }
-    if (stage.reacts) continue;
+    if (swings) {
+      const ReadAccess old(s.result_.get());
+      const WriteAccess c(stage.cells);
+      for (std::size_t i = 0; i < cells; ++i) c[i] = 0.5 * (c[i] + old[i]);
+      handed_back = false;
+    }
+    if (nonlinear) continue;
+    if (held_up && extremes(stage.cells)[0] < -held_below * scale) {
+      nonlinear = true;
+      continue;
+    }
     if (std::isfinite(residual())) return true;
     report.reason = "the residual is not finite";
     return false;
@@ -413,6 +468,13 @@ TransportSolver::Sums TransportSolver::amounts(double time, double dt, bool reac
     s.matrices_->exchange(s.right_.get(), s.network_residual_.get(), s.residual_.get());
     const ReadAccess e(s.residual_.get()), n(s.network_residual_.get());
     for (std::size_t i = 0; i < drainage_.size(); ++i) local[0] += e[i];
+    if (keeps_positive()) {
+      double held = 0;
+      for (std::size_t i = 0; i < drainage_.size(); ++i)
+        held += volume * (first * s.held_[1][i] + second * s.held_[2][i]);
+      local[0] += held;
+      local[4] -= held;
+    }
     const double entering = first * inlet(time + sdirk::gamma * dt) + second * inlet(time + dt);
     for (std::size_t i = 0; i < node_inflow_.size(); ++i) {
       local[3] += node_inflow_[i] * entering;
@@ -479,22 +541,190 @@ std::array<double, 2> TransportSolver::extremes(Vec values) const {
   return {range[0], -range[1]};
 }
 
+TransportSetup::Blend& TransportSolver::blend_scratch() {
+  TransportSetup& s = *setup_;
+  if (s.blend_) return *s.blend_;
+  s.blend_ = std::make_unique<TransportSetup::Blend>(*grid_);
+  TransportSetup::Blend& b = *s.blend_;
+  for (auto* v : {&b.exchanged, &b.drained, &b.gained, &b.share, &b.kept_back, &b.kept_drained})
+    v->assign(grid_->local_cells(), 0.0);
+  if (s.matrices_) petsc(VecDuplicate(network_values_.get(), b.network.out()));
+  petsc(DMCreateLocalVector(grid_->dm(), b.local.out()));
+  return b;
+}
+
+void TransportSolver::start_from(double weight, Vec rate) {
+  TransportSetup& s = *setup_;
+  const ReadAccess c0(cells_.get());
+  const WriteAccess known(s.known_.get());
+  if (rate) {
+    const ReadAccess k1(rate);
+    start_of_stage(accessible_.size(), accessible_.data(), c0.data(), weight, k1.data(), known.data());
+  } else {
+    start_of_stage(accessible_.size(), accessible_.data(), c0.data(), weight, nullptr, known.data());
+  }
+  if (s.matrices_) petsc(VecCopy(network_values_.get(), s.network_known_.get()));
+  if (s.matrices_ && rate)
+    petsc(VecAXPBY(s.network_known_.get(), sdirk::carry, 1 - sdirk::carry, s.network_first_.get()));
+}
+
+void TransportSolver::fall_back(std::size_t cell, double* known) {
+  double& first = setup_->sink_[1][cell];
+  known[cell] += (1 - 2 * sdirk::gamma) * trial_.dt * first;
+  first *= sdirk::gamma / (1 - sdirk::gamma);
+}
+
+long TransportSolver::limit_second_start() {
+  TransportSetup& s = *setup_;
+  const double volume = grid_->cell_volume(), weight = (1 - 2 * sdirk::gamma) * trial_.dt;
+  const std::size_t cells = grid_->local_cells();
+  const double least = -1e-13 * scale;
+  Sums& sums = trial_.sums;
+  if (s.matrices_) {
+    const WriteAccess known(s.network_known_.get());
+    const std::size_t nodes = s.embedded_->nodes();
+    for (std::size_t p = 0; p < pieces_.size(); ++p) {
+      if (known[nodes + p] >= 0) continue;
+      sums.blood_out -= pieces_[p].volume * known[nodes + p];
+      known[nodes + p] = 0;
+    }
+    const WriteAccess of_cells(s.known_.get());
+    const double held_for = (1 - sdirk::gamma) * trial_.dt;
+    for (std::size_t i = 0; i < cells; ++i) {
+      if (of_cells[i] >= 0 || s.held_[1][i] <= 0) continue;
+      s.held_[1][i] -= of_cells[i] / held_for;
+      of_cells[i] = 0;
+    }
+  }
+  {
+    const ReadAccess known(s.known_.get());
+    if (min_over(grid_->comm(), *std::min_element(known.data(), known.data() + cells)) >= least) {
+      sums.blood_out = sum_over(grid_->comm(), sums.blood_out);
+      return 0;
+    }
+    auto& share = blend_scratch().share;
+    std::fill(share.begin(), share.end(), 1.0);
+  }
+  trial_.limited = true;
+  TransportSetup::Blend& b = blend_scratch();
+  // What a cell may keep of what it gave in the first stage: through faces, to vessels, to lymph.
+  set_outside(trial_.time + sdirk::gamma * trial_.dt);
+  op_->flux(s.first_.get(), b.part);
+  for (int axis = 0; axis < 3; ++axis) {
+    for (double& f : b.part[axis]) f *= weight;
+    std::fill(b.withheld[axis].begin(), b.withheld[axis].end(), 0.0);
+  }
+  for (auto* v : {&b.exchanged, &b.kept_back, &b.kept_drained}) std::fill(v->begin(), v->end(), 0.0);
+  if (s.matrices_) {
+    s.matrices_->exchange(s.first_.get(), s.network_first_.get(), b.own.get());
+    const ReadAccess e(b.own.get());
+    for (std::size_t i = 0; i < cells; ++i) b.exchanged[i] = weight * std::max(-e[i] - volume * s.held_[1][i], 0.0);
+  }
+  {
+    const ReadAccess c(s.first_.get());
+    for (std::size_t i = 0; i < cells; ++i) b.drained[i] = weight * std::max(drainage_[i] * c[i], 0.0);
+  }
+  const auto& n = grid_->size();
+  constexpr int most_rounds = 50;
+  for (int round = 0; round < most_rounds; ++round) {
+    double below = 0;
+    {
+      const WriteAccess given(b.low.get()), known(s.known_.get());
+      for (long k = 0; k < n[2]; ++k) {
+        for (long j = 0; j < n[1]; ++j) {
+          for (long i = 0; i < n[0]; ++i) {
+            const auto c = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
+            given[c] = 1;
+            if (known[c] >= least) continue;
+            if (!trial_.falls_back.empty() && !trial_.falls_back[c] && s.sink_[1][c] > 0) {
+              trial_.falls_back[c] = 1;
+              fall_back(c, known.data());
+            }
+            if (known[c] >= 0) continue;
+            double leaves = b.exchanged[c] + b.drained[c];
+            for (int axis = 0; axis < 3; ++axis) {
+              for (int side = 0; side < 2; ++side) {
+                const double out = b.part[axis][b.part.index(axis, i + (axis == 0 ? side : 0),
+                                                             j + (axis == 1 ? side : 0), k + (axis == 2 ? side : 0))];
+                leaves += std::max(side == 0 ? -out : out, 0.0);
+              }
+            }
+            if (leaves <= 0) continue;
+            given[c] = std::max(1 + known[c] * volume / leaves, 0.0);
+            b.share[c] *= given[c];
+            ++below;
+          }
+        }
+      }
+    }
+    if (sum_over(grid_->comm(), below) == 0) break;  // nothing is left to withhold
+    const Ghosted given(*grid_, b.low.get(), b.local.get());
+    const WriteAccess known(s.known_.get());
+    for (int axis = 0; axis < 3; ++axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      const auto& extent = b.part.extent(axis);
+      const long stride = given.stride(axis);
+      const long inner[3] = {1, n[0], n[0] * n[1]};
+      for (long k = 0; k < extent[2]; ++k) {
+        for (long j = 0; j < extent[1]; ++j) {
+          for (long i = 0; i < extent[0]; ++i) {
+            const std::size_t f = b.part.index(axis, i, j, k);
+            const std::array<long, 3> at{i, j, k};
+            const long place = grid_->start()[a] + at[a];
+            const bool out = b.part[axis][f] > 0;                              // of the lower cell
+            if (out ? place == 0 : place == grid_->spec().cells[a]) continue;  // comes from outside
+            const double keeps = 1 - given.line(j, k)[out ? i - stride : i];
+            if (keeps == 0) continue;
+            const double amount = keeps * b.part[axis][f];
+            b.part[axis][f] -= amount;
+            b.withheld[axis][f] += amount;
+            const auto upper = (k * n[1] + j) * n[0] + i;
+            if (at[a] > 0) known[static_cast<std::size_t>(upper - inner[a])] += amount / volume;
+            if (at[a] < n[a]) known[static_cast<std::size_t>(upper)] -= amount / volume;
+            if (place == 0 || place == grid_->spec().cells[a]) sums.walls_out += std::abs(amount);
+          }
+        }
+      }
+    }
+    for (long k = 0; k < n[2]; ++k) {
+      for (long j = 0; j < n[1]; ++j) {
+        for (long i = 0; i < n[0]; ++i) {
+          const double keeps = 1 - given.at(i, j, k);
+          if (keeps == 0) continue;
+          const auto c = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
+          const double back = keeps * b.exchanged[c], drained = keeps * b.drained[c];
+          b.exchanged[c] -= back;
+          b.drained[c] -= drained;
+          b.kept_back[c] += back;
+          b.kept_drained[c] += drained;
+          known[c] += (back + drained) / volume;
+          sums.exchanged += back;
+          sums.drained += drained;
+        }
+      }
+    }
+  }
+  {
+    const ReadAccess known(s.known_.get());
+    trial_.starts_below = min_over(grid_->comm(), *std::min_element(known.data(), known.data() + cells)) < least;
+  }
+  // The vessels got what the cells then kept: it is taken off the blood that leaves.
+  sums.blood_out += sums.exchanged;
+  const auto limited = std::count_if(b.share.begin(), b.share.end(), [](double share) { return share < 1; });
+  std::array<double, 5> all{sums.exchanged, sums.drained, sums.walls_out, sums.blood_out, static_cast<double>(limited)};
+  MPI_Allreduce(MPI_IN_PLACE, all.data(), 5, MPI_DOUBLE, MPI_SUM, grid_->comm());
+  sums = {.exchanged = all[0], .drained = all[1], .blood_out = all[3], .walls_out = all[2]};
+  return static_cast<long>(all[4]);
+}
+
 bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums) {
   TransportSetup& s = *setup_;
   const double volume = grid_->cell_volume();
   const std::size_t cells = grid_->local_cells();
-  const bool reacts = reaction && reaction->blends();
-  if (!s.blend_) {
-    s.blend_ = std::make_unique<TransportSetup::Blend>(*grid_);
-    for (auto* v : {&s.blend_->exchanged, &s.blend_->drained, &s.blend_->reacted, &s.blend_->gained, &s.blend_->share})
-      v->assign(cells, 0.0);
-    if (s.matrices_) petsc(VecDuplicate(network_values_.get(), s.blend_->network.out()));
-  }
-  TransportSetup::Blend& b = *s.blend_;
-  for (auto* v : {&b.exchanged, &b.drained, &b.reacted}) std::fill(v->begin(), v->end(), 0.0);
+  TransportSetup::Blend& b = blend_scratch();
+  for (auto* v : {&b.exchanged, &b.drained}) std::fill(v->begin(), v->end(), 0.0);
   // Amounts that pass between the cells and all but their faces, added with a weight.
-  const auto add_amounts = [&](double weight, const NetworkMatrices* matrices, Vec values, Vec network,
-                               const std::vector<double>& sink) {
+  const auto add_amounts = [&](double weight, const NetworkMatrices* matrices, Vec values, Vec network) {
     if (matrices) {
       matrices->exchange(values, network, b.own.get());
       const ReadAccess e(b.own.get());
@@ -502,16 +732,14 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
     }
     const ReadAccess c(values);
     for (std::size_t i = 0; i < cells; ++i) b.drained[i] += weight * drainage_[i] * c[i];
-    if (reacts) add_scaled(cells, weight * volume, sink.data(), b.reacted.data());
   };
-  const auto gained = [&](std::size_t i) { return b.exchanged[i] - b.drained[i] - b.reacted[i]; };
+  const auto gained = [&](std::size_t i) { return b.exchanged[i] - b.drained[i]; };
   const std::array<double, 2> weight{(1 - sdirk::gamma) * dt, sdirk::gamma * dt};
   const std::array<double, 2> at{time + sdirk::gamma * dt, time + dt};
   for (int axis = 0; axis < 3; ++axis) std::fill(b.high[axis].begin(), b.high[axis].end(), 0.0);
   for (std::size_t i = 0; i < 2; ++i) {
     const Vec values = i == 0 ? s.first_.get() : s.second_.get();
-    add_amounts(weight[i], s.matrices_.get(), values, i == 0 ? s.network_first_.get() : s.network_second_.get(),
-                s.sink_[i + 1]);
+    add_amounts(weight[i], s.matrices_.get(), values, i == 0 ? s.network_first_.get() : s.network_second_.get());
     set_outside(at[i]);
     op_->flux(values, b.part);
     for (int axis = 0; axis < 3; ++axis)
@@ -521,6 +749,14 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
     for (int axis = 0; axis < 3; ++axis)
       add_scaled(b.high[axis].size(), dt, s.correction_start_[axis].data(), b.high[axis].data());
   }
+  if (trial_.limited) {
+    for (int axis = 0; axis < 3; ++axis)
+      add_scaled(b.high[axis].size(), -1.0, b.withheld[axis].data(), b.high[axis].data());
+    for (std::size_t i = 0; i < cells; ++i) {
+      b.exchanged[i] += b.kept_back[i];
+      b.drained[i] -= b.kept_drained[i];
+    }
+  }
   double moved = 0;
   for (std::size_t i = 0; i < cells; ++i) moved += std::abs(gained(i));
   moved = sum_over(grid_->comm(), moved) + absolute_sum(*grid_, b.high);
@@ -529,21 +765,20 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
   low.number = 0;
   low.time = time + dt;
   low.rate = 1 / dt;
-  low.reacts = reacts;
   low.cells = b.low.get();
   low.network = b.network.get();
   petsc(VecCopy(s.result_.get(), b.low.get()));
   if (s.matrices_) petsc(VecCopy(s.network_second_.get(), b.network.get()));
-  if (reaction && !reacts) {  // its amounts are as they are
+  if (reaction) {  // its amounts are as they are
     const WriteAccess source(b.own.get());
     for (std::size_t i = 0; i < cells; ++i)
       source[i] = -volume * ((1 - sdirk::gamma) * s.sink_[1][i] + sdirk::gamma * s.sink_[2][i]);
     low.source = b.own.get();
   }
-  if (reacts) s.sink_[0].resize(cells);
+  start_from(0, nullptr);
   ++report.positive;
   if (!solve_stage(low, reaction, report)) return false;
-  add_amounts(-dt, s.positive_matrices_.get(), b.low.get(), b.network.get(), s.sink_[0]);
+  add_amounts(-dt, s.positive_matrices_.get(), b.low.get(), b.network.get());
   op_->flux(b.low.get(), b.part);
   for (int axis = 0; axis < 3; ++axis) {
     auto& difference = b.part[axis];
@@ -563,7 +798,7 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
 
   petsc(VecSet(b.own.get(), 0.0));
   add_inflow(*grid_, b.part, 1.0, b.own.get());
-  std::array<double, 3> less{};
+  std::array<double, 2> less{};
   {
     const ReadAccess in(b.own.get());
     const WriteAccess c(s.result_.get());
@@ -572,14 +807,12 @@ bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, Ste
       c[i] -= (in[i] + off * b.gained[i]) / (volume * end[i]);
       less[0] += off * b.exchanged[i];
       less[1] += off * b.drained[i];
-      less[2] += off * b.reacted[i];
     }
   }
-  MPI_Allreduce(MPI_IN_PLACE, less.data(), 3, MPI_DOUBLE, MPI_SUM, grid_->comm());
+  MPI_Allreduce(MPI_IN_PLACE, less.data(), 2, MPI_DOUBLE, MPI_SUM, grid_->comm());
   sums.exchanged -= less[0];
   sums.blood_out += less[0];
   sums.drained -= less[1];
-  sums.reacted -= less[2];
   for (int axis = 0; axis < 3; ++axis) add_scaled(b.high[axis].size(), -1.0, b.part[axis].data(), b.high[axis].data());
   const auto walls = wall_sums(*grid_, b.high);
   sums.walls_out = walls[0];
@@ -602,7 +835,6 @@ StepReport TransportSolver::attempt(double time, double dt, LocalReaction* react
   trial_ = {.time = time, .dt = dt, .reaction = reaction};
   try_step(report);
   trial_.good = report.converged && report.error <= 1;
-  trial_.positive = report.positive > 0;
   return report;
 }
 
@@ -640,6 +872,7 @@ void TransportSolver::try_step(StepReport& report) {
   }
   const bool corrected = corrects();
 
+  start_from(0, nullptr);
   Stage stage;
   stage.rate = rate;
   stage.reacts = reaction != nullptr;
@@ -655,27 +888,27 @@ void TransportSolver::try_step(StepReport& report) {
     const ReadAccess bend(bend_.get());
     extrapolate(cells, stage.along, start, end, c0.data(), has_slope_ ? ahead : 0.0, k0.data(),
                 has_slope_ && has_bend_ ? ahead * ahead : 0.0, bend.data(), u.data());
+    if (keeps_positive()) raise_to_zero(cells, u.data());
   }
   if (s.matrices_) petsc(VecCopy(network_values_.get(), s.network_first_.get()));
   if (!solve_stage(stage, reaction, report)) return;
   const auto take_rate = [&](Vec out) {
-    const ReadAccess c0(cells_.get()), u(stage.cells), r(s.residual_.get());
-    if (stage.second) {
-      const ReadAccess k1(s.slope_first_.get());
-      const WriteAccess k(out);
-      stage_rate(cells, rate, stage.along, start, end, c0.data(), stage.weight, k1.data(), u.data(), 1 / volume,
-                 r.data(), k.data());
-    } else {
-      const WriteAccess k(out);
-      stage_rate(cells, rate, stage.along, start, end, c0.data(), 0.0, nullptr, u.data(), 1 / volume, r.data(),
-                 k.data());
-    }
+    const ReadAccess known(s.known_.get()), u(stage.cells), r(s.residual_.get());
+    const WriteAccess k(out);
+    stage_rate(cells, rate, stage.along, start, end, known.data(), u.data(), 1 / volume, r.data(), k.data());
   };
   take_rate(s.slope_first_.get());
 
+  start_from((1 - sdirk::gamma) * dt, s.slope_first_.get());
+  trial_.falls_back = reaction ? reaction->fall_back() : std::span<char>{};
+  {
+    const WriteAccess known(s.known_.get());
+    for (std::size_t i = 0; i < trial_.falls_back.size(); ++i) {
+      if (trial_.falls_back[i]) fall_back(i, known.data());
+    }
+  }
+  if (keeps_positive()) report.limited = limit_second_start();
   stage.number = 2;
-  stage.second = true;
-  stage.weight = (1 - sdirk::gamma) * dt;
   stage.time = time + dt;
   stage.along = 1;
   stage.cells = s.second_.get();
@@ -685,6 +918,7 @@ void TransportSolver::try_step(StepReport& report) {
     const WriteAccess u(s.second_.get());
     const double bend = has_slope_ ? (1 - sdirk::gamma) * dt : 0.0;
     extrapolate(cells, stage.along, start, end, c0.data(), dt + bend, k1.data(), -bend, k0.data(), u.data());
+    if (keeps_positive()) raise_to_zero(cells, u.data());
   }
   if (s.matrices_) petsc(VecCopy(s.network_first_.get(), s.network_second_.get()));
   if (!solve_stage(stage, reaction, report)) return;
@@ -693,16 +927,16 @@ void TransportSolver::try_step(StepReport& report) {
 
   std::array<double, 4> all{};  // squared error, amount, fraction of the cells; squared error of the reaction
   {
-    const ReadAccess c0(cells_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
+    const ReadAccess known(s.known_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
     const WriteAccess amount(s.result_.get());
-    const std::span<const char> fallen_back = reaction ? reaction->fallen_back().cell : std::span<const char>{};
     for (std::size_t i = 0; i < cells; ++i) {
       double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
                                    : dt * sdirk::gamma * (k2[i] - k1[i]);
-      if (!fallen_back.empty() && fallen_back[i]) estimate = 0;
+      if (trial_.limited && s.blend_->share[i] < 1) estimate = 0;
+      if (!trial_.falls_back.empty() && trial_.falls_back[i]) estimate = 0;
       // What a stiff sink undoes within the step is no error of it (Hosea and Shampine 1996, Appl Numer Math 20:21).
       if (reaction) estimate /= 1 + sdirk::gamma * dt * std::max(s.derivative_[i], 0.0) / end[i];
-      amount[i] = start[i] * c0[i] + dt * ((1 - sdirk::gamma) * k1[i] + sdirk::gamma * k2[i]);
+      amount[i] = known[i] + sdirk::gamma * dt * k2[i];
       all[0] += estimate * estimate;
       all[1] += amount[i] * amount[i];
       all[2] += end[i] * end[i];
@@ -722,13 +956,34 @@ void TransportSolver::try_step(StepReport& report) {
     for (std::size_t i = 0; i < cells; ++i) c[i] /= end[i];
   }
   Sums& sums = trial_.sums;
-  sums = amounts(time, dt, reaction != nullptr);
+  {
+    const Sums withheld = sums;
+    sums = amounts(time, dt, reaction != nullptr);
+    sums.exchanged += withheld.exchanged;
+    sums.drained -= withheld.drained;
+    sums.walls_out -= withheld.walls_out;
+    sums.blood_out -= withheld.blood_out;
+  }
   if (corrected) {
     const auto walls = wall_sums(*grid_, s.correction_start_);
     sums.walls_out += dt * walls[0];
     sums.walls_in += dt * walls[1];
   }
 
+  if (s.matrices_ && keeps_positive()) {  // what those held up lack to zero
+    double lack = 0;
+    {
+      const WriteAccess c(s.result_.get());
+      for (std::size_t i = 0; i < cells; ++i) {
+        if (c[i] >= 0 || (s.held_[2][i] <= 0 && c[i] < -10 * held_below * scale)) continue;
+        lack -= volume * end[i] * c[i];
+        c[i] = 0;
+      }
+    }
+    lack = sum_over(grid_->comm(), lack);
+    sums.exchanged += lack;
+    sums.blood_out -= lack;
+  }
   const auto outside_bounds = [&] {
     const auto range = extremes(s.result_.get());
     return std::max({bounds.lowest - range[0], range[1] - bounds.highest, 0.0});
@@ -736,15 +991,19 @@ void TransportSolver::try_step(StepReport& report) {
   double excess = outside_bounds();
   const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
   if (keep_bounds && (bounds.local || excess > rounding)) {
+    if (reaction && keeps_positive() && !bounds.local) {
+      report.converged = false;
+      report.reason = "a concentration fell below zero by more than rounding";
+      return;
+    }
     if (!blend(time, dt, reaction, report, sums)) {
       report.converged = false;
       return;
     }
     excess = outside_bounds();
-    // Against given amounts of a reaction the positive step may be far off: then a shorter step needs less of it.
+    // Beside given amounts of a reaction the positive step may be far off: then a shorter step needs less of it.
     constexpr double most_blended = 20;  // times the tolerance
-    if (reaction && !reaction->blends())
-      report.error = std::max(report.error, report.blended / (most_blended * relative_tolerance));
+    if (reaction) report.error = std::max(report.error, report.blended / (most_blended * relative_tolerance));
   }
   report.undershoot = excess / scale;
   if (report.undershoot > relative_tolerance)
@@ -753,24 +1012,18 @@ void TransportSolver::try_step(StepReport& report) {
 
 void TransportSolver::accept() {
   TransportSetup& s = *setup_;
-  const auto& [time, dt, reaction, good, positive, sums] = trial_;
+  const auto& [time, dt, reaction, falls_back, good, limited, starts_below, sums] = trial_;
   if (!good) throw std::logic_error("a step that failed cannot be kept");
   const std::size_t cells = grid_->local_cells();
   if (reaction) {
     const ReadAccess y1(s.first_.get()), y2(s.second_.get());
     const std::span<const double> first{y1.data(), cells}, second{y2.data(), cells};
-    if (positive && reaction->blends()) {
-      const ReadAccess low(s.blend_->low.get());
-      reaction->end_blended(first, second, {low.data(), cells}, s.blend_->share);
-    } else {
-      reaction->end(true, first, second);
-    }
+    reaction->end(true, first, second);
   }
-  if (const LocalReaction::FallenBack fallen = reaction ? reaction->fallen_back() : LocalReaction::FallenBack{};
-      !fallen.cell.empty()) {
+  if (!falls_back.empty()) {  // to the rate at the end of the step
     const WriteAccess k2(s.slope_second_.get());
     for (std::size_t i = 0; i < cells; ++i) {
-      if (fallen.cell[i]) k2[i] += s.sink_[2][i] - fallen.end_sink[i];
+      if (falls_back[i]) k2[i] += (1 - sdirk::gamma / (1 - sdirk::gamma)) * s.sink_[2][i];
     }
   }
   petsc(VecWAXPY(bend_.get(), -1.0, s.slope_first_.get(), s.slope_second_.get()));

@@ -15,9 +15,7 @@ namespace sanctuary {
 
 /// Immobile partners of a solute in each cell (bound, internalised, ...) and all that follows its concentration in the
 /// cell. Works on all owned cells at once; the transport step calls it in this order for each step it tries:
-/// begin(dt), stage(1), ..., stage(2), ..., then end(accepted). A reaction that `blends` may also be asked for
-/// stage(0), the implicit Euler step over the whole dt, after stage 2, and then ends with end_blended in place of
-/// end(true).
+/// begin(dt), stage(1), ..., fall_back(), stage(2), ..., then end(accepted).
 class LocalReaction {
  public:
   virtual ~LocalReaction() = default;
@@ -29,44 +27,29 @@ class LocalReaction {
   void stage(int number, std::span<const double> concentration, std::span<double> sink, std::span<double> derivative) {
     stage_impl(number, concentration, sink, derivative);
   }
+  /// Owned cells in which the reaction goes on from the end of the first stage by an implicit Euler step over the rest,
+  /// since its second stage would start from a negative amount: set here, after the first stage, and by the transport
+  /// where else the solute itself would. There the second stage stands for 1 - gamma of the step, the first for gamma,
+  /// and `stage(2)` gives sink and derivative times (1 - gamma)/gamma. Empty: the reaction knows no such step.
+  [[nodiscard]] std::span<char> fall_back() { return fall_back_impl(); }
   /// Sum over the owned cells of the squared errors of the own states of the step, each over its own tolerance: a cell
   /// at the tolerance adds 1 per state. Local. Called after the second stage.
   [[nodiscard]] double squared_error() const { return squared_error_impl(); }
   /// Number of own states whose errors are in squared_error.
   [[nodiscard]] int error_states() const { return error_states_impl(); }
-  /// Owned cells in which the reaction fell back on a lower order, so that no error estimate holds there and the sink
-  /// of the second stage is not the one at the end of the step, which `end_sink` then has. Empty: none. Called after
-  /// the second stage.
-  struct FallenBack {
-    std::span<const char> cell = {};
-    std::span<const double> end_sink = {};
-  };
-  [[nodiscard]] FallenBack fallen_back() const { return fallen_back_impl(); }
   /// Closes the step; the states are kept only when it is accepted.
   void end(bool accepted, std::span<const double> first, std::span<const double> second) {
     end_impl(accepted, first, second);
-  }
-  /// True if the reaction knows stage 0 and end_blended. Without, its amounts are never limited: a cell that they alone
-  /// drive below its bound makes the step too long.
-  [[nodiscard]] bool blends() const { return blends_impl(); }
-  /// Closes an accepted step whose amounts are, cell by cell, `share` of those of the stages 1 and 2 and the rest of
-  /// those of stage 0 at the concentrations `low`.
-  void end_blended(std::span<const double> first, std::span<const double> second, std::span<const double> low,
-                   std::span<const double> share) {
-    end_blended_impl(first, second, low, share);
   }
 
  private:
   virtual void begin_impl(double time, double dt) = 0;
   virtual void stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                           std::span<double> derivative) = 0;
+  [[nodiscard]] virtual std::span<char> fall_back_impl() { return {}; }
   [[nodiscard]] virtual double squared_error_impl() const { return 0; }
   [[nodiscard]] virtual int error_states_impl() const { return 0; }
-  [[nodiscard]] virtual FallenBack fallen_back_impl() const { return {}; }
   virtual void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) = 0;
-  [[nodiscard]] virtual bool blends_impl() const { return false; }
-  virtual void end_blended_impl(std::span<const double>, std::span<const double>, std::span<const double>,
-                                std::span<const double>) {}
 };
 
 /// Amounts of one solute that moved since the start [amount]; all cumulated with the weights of the time step.
@@ -89,6 +72,7 @@ struct StepReport {
   bool converged = false;
   double error = 0;       ///< estimated error over the tolerance: at most 1 to be accepted
   double undershoot = 0;  ///< most negative concentration over the scale, after blending
+  long limited = 0;       ///< cells that gave less, so that their second stage starts from zero
   double blended = 0;     ///< amounts moved by the blending over all that crossed faces and entered cells
   int newton = 0;
   int linear = 0;    ///< Krylov iterations: each one operator application and one V-cycle
@@ -112,13 +96,15 @@ class TransportSetup {
 
  private:
   friend class TransportSolver;
-  /// What only a blended step needs.
+  /// What only a limited or blended step needs.
   struct Blend {
-    explicit Blend(const Grid& grid) : limiter(grid), high(grid), part(grid), low(grid.vector()), own(grid.vector()) {}
+    explicit Blend(const Grid& grid)
+        : limiter(grid), high(grid), part(grid), withheld(grid), low(grid.vector()), own(grid.vector()) {}
     FluxLimiter limiter;
-    FaceField high, part;
-    VecHandle low, own, network;
-    std::vector<double> exchanged, drained, reacted, gained, share;  // of the cells: second order minus first, and sums
+    FaceField high, part, withheld;
+    VecHandle low, own, network, local;
+    std::vector<double> exchanged, drained, gained, share;  // of the cells: second order minus first, and sums
+    std::vector<double> kept_back, kept_drained;            // by cells whose second stage would start below zero
   };
   const Grid* grid_;
   const EmbeddedNetwork* embedded_;
@@ -134,10 +120,11 @@ class TransportSetup {
   double built_rate_ = -1;
   int built_iterations_ = -1;
   int hierarchies_ = 0, assemblies_ = 0;
-  VecHandle first_, second_, slope_first_, slope_second_, rhs_, right_, residual_, result_;
-  VecHandle network_first_, network_second_, network_rhs_, network_residual_;
-  std::array<std::vector<double>, 3> sink_;  // of the stages 0 (the positive step), 1, 2
-  std::vector<double> derivative_;
+  VecHandle known_, first_, second_, slope_first_, slope_second_, rhs_, right_, residual_, result_;
+  VecHandle network_known_, network_first_, network_second_, network_rhs_, network_residual_;
+  std::array<std::vector<double>, 3> sink_;  // of the stages, by number
+  std::array<std::vector<double>, 3> held_;  // given to cells that vessels would draw below zero, by stage
+  std::vector<double> derivative_, above_;
   std::unique_ptr<ConvectionCorrection> correction_;
   long correction_revision_ = -1;
   FaceField correction_start_, correction_mean_;
@@ -154,10 +141,15 @@ class TransportSetup {
 /// matrix stays that of the exponential scheme), its change over the step follows explicitly, on each face times
 /// 1 / (1 + y^4) with y = 3 dt times the excess diffusion over the smallest storage, times the axes with such: von
 /// Neumann stable at any step with an unlimited slope, second order in time as dt falls, exact at the steady state.
-/// Bounds: where a cell leaves them, a positive step (implicit Euler, M-matrix, with walls, vessels, drainage and a
-/// reaction that blends) is solved and the differences are limited by FluxLimiter; what the exchange with vessels loses
-/// or gains by that is booked on the blood that leaves; values in the blood have no bounds. The result is within bounds
-/// but for the residual of the solve.
+/// Positive at any step, with `keep_bounds` and a lowest bound of zero: where the second stage would start below zero
+/// the cell gives less of what it gave in the first, through its faces, to vessels and lymph, and its reaction goes on
+/// from the first stage (LocalReaction::fall_back), so that both stages are implicit steps of M-matrices from amounts
+/// that are not negative. Vessels near by may still draw a cell below zero, as they read means of cells: it is held up
+/// at zero, and vessels take that much less. What vessels do not get is booked on the blood that leaves. A solute and
+/// reaction that are below zero all the same by more than rounding refuse the step.
+/// Other bounds, and convection `limited`: where a cell leaves them, a positive step (implicit Euler, M-matrix, with
+/// walls, vessels, drainage and the given amounts of the reaction) is solved and the differences are limited by
+/// FluxLimiter. The result is within bounds but for the residual of the solve.
 class TransportSolver {
  public:
   /// `network` may be null: no vessels.
@@ -234,7 +226,13 @@ class TransportSolver {
   bool solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report);
   [[nodiscard]] Sums amounts(double time, double dt, bool reacts);
   void mean_state();
-  [[nodiscard]] double diagonal_norm(const Stage& stage);
+  [[nodiscard]] double diagonal_norm(const Stage& stage, bool with_reaction);
+  void start_from(double weight, Vec rate);
+  void fall_back(std::size_t cell, double* known);
+  [[nodiscard]] long limit_second_start();
+  void hold_up(const Stage& stage, std::vector<double>& sink);
+  [[nodiscard]] bool keeps_positive() const;
+  [[nodiscard]] TransportSetup::Blend& blend_scratch();
   [[nodiscard]] bool corrects() const;
   void start_correction();
   void finish_correction(double time, double dt);
@@ -249,7 +247,8 @@ class TransportSolver {
   struct Trial {
     double time = 0, dt = 0;
     LocalReaction* reaction = nullptr;
-    bool good = false, positive = false;
+    std::span<char> falls_back = {};
+    bool good = false, limited = false, starts_below = false;
     Sums sums = {};
   };
 

@@ -46,10 +46,16 @@ void RegimenLaw::group_rates(const std::vector<std::size_t>& group, std::size_t 
   }
   const auto dose = [&](std::size_t d) { return exposure[d] / law[d].ec50; };
   double low = -std::numeric_limits<double>::infinity(), high = low;
+  constexpr double least_odds = 1e-290;  // no effect: what is below loses digits
+  std::size_t strongest = group.front();
   for (const std::size_t d : group) {
     if (exposure[d] <= 0) continue;
-    const double odds = std::pow(dose(d), law[d].hill);
-    if (odds > 0) low = std::max(low, std::log(law[d].emax / (largest / odds + (largest - law[d].emax))));
+    const double odds = std::pow(dose(d), law[d].hill),
+                 alone = odds > least_odds ? std::log(law[d].emax / (largest / odds + (largest - law[d].emax))) : low;
+    if (alone > low) {
+      low = alone;
+      strongest = d;
+    }
     high = std::max(high, std::log(law[d].emax / largest) + law[d].hill * std::log(count * dose(d)));
   }
   if (!std::isfinite(low)) return;
@@ -81,7 +87,11 @@ void RegimenLaw::group_rates(const std::vector<std::size_t>& group, std::size_t 
   double sum = 0, unused = 0;
   for (const std::size_t d : group) sum += rate[d] = term(d, std::exp(z), unused);
   const double effect = largest / (1 + std::exp(-z));
-  for (const std::size_t d : group) rate[d] *= effect / sum;
+  if (sum > 0) {
+    for (const std::size_t d : group) rate[d] *= effect / sum;
+  } else {  // one gives all it can, and no other anything to speak of
+    rate[strongest] = effect;
+  }
 }
 
 CellKill::CellKill(MPI_Comm comm, std::span<const Drug> drugs, CellPopulation cells, double relative_tolerance)

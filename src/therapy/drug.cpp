@@ -276,8 +276,9 @@ double effect_concentration(const Drug& drug, bool inside, double cell_volume, d
     return drug.interior.off_rate / drug.interior.on_rate * held / (sites - held) * cell_volume / accumulation;
   }
   if (drug.effect == EffectSite::target && drug.target.number > 0) {
-    if (content.free_targets <= 0) return 0.0;
-    return drug.target.off_rate / drug.target.on_rate * std::max(content.complexes, 0.0) / content.free_targets;
+    const double complexes = std::max(content.complexes, 0.0);
+    if (complexes <= 0) return 0.0;
+    return drug.target.off_rate / drug.target.on_rate * complexes / std::max(content.free_targets, 1e-12 * complexes);
   }
   return std::max(c, 0.0);
 }

@@ -11,12 +11,6 @@ namespace {
 
 constexpr double first_share = 1 - sdirk::gamma, second_share = sdirk::gamma;  // weights of the stages
 
-/// Second stage of a cell that goes on from the first: its rate over the rest of the step, in a sum with the weights
-/// of the method.
-double weighted_rest(double rest, double first) {
-  return (first_share * rest - (first_share - second_share) * first) / second_share;
-}
-
 double sum_of(const std::vector<double>& values) {
   double sum = 0;
   for (const double v : values) sum += v;
@@ -45,7 +39,7 @@ DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, const CellKill& kill
   if (site_factor_.empty()) site_factor_.assign(n, 1.0);
   holds_ = enters_ && drug.interior.sites > 0;
   for (State* s : all_states()) s->resize(n);
-  for (auto* v : {&first_, &first_sink_, &end_sink_, &last_free_}) v->assign(n, 0.0);
+  last_free_.assign(n, 0.0);
   below_.assign(n, 0);
   const CellPopulation& cells = kill.population();
   if (has_target()) {
@@ -151,13 +145,19 @@ double DrugResponse::given(std::size_t i, std::size_t stage, bool cells) const {
   return sum;
 }
 
-bool DrugResponse::starts_below(std::size_t i, double first) const {
-  if (!(binds_ || enters_ || has_target())) return false;
-  if (last_free_[i] + sdirk::carry * (first - last_free_[i]) < 0) return true;
+bool DrugResponse::starts_below(std::size_t i) const {
   if (binds_ && bound_.star(i) < 0) return true;
   if (enters_ && inside_.star(i) < 0) return true;
   if (holds_ && held_.star(i) < 0) return true;
   return has_target() && (free_targets_.star(i) < 0 || complexes_.star(i) < 0 || internalised_.star(i) < 0);
+}
+
+std::span<char> DrugResponse::fall_back_impl() {
+  for (std::size_t i = 0; i < below_.size(); ++i) {
+    below_[i] = starts_below(i) ? 1 : 0;
+    for (const DrugResponse* carrier : carriers_) below_[i] |= carrier->below_[i];
+  }
+  return below_;
 }
 
 void DrugResponse::stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
@@ -173,8 +173,7 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
   const double h_stage = sdirk::gamma * dt_, h_rest = (1 - sdirk::gamma) * dt_;
   for (std::size_t i = 0; i < concentration.size(); ++i) {
     const double c = concentration[i];
-    const bool on = second && starts_below(i, first_[i]);
-    if (second) below_[i] = on;
+    const bool on = second && below_[i];
     const double h = on ? h_rest : h_stage;
     const auto start = [&](const State& s) { return !second ? s.value[i] : on ? s.first[i] : s.star(i); };
     const double freed = carriers_.empty() ? 0.0 : source(i, number, false);
@@ -217,13 +216,9 @@ void DrugResponse::stage_impl(int number, std::span<const double> concentration,
       out += into;
       slope += into_slope;
     }
-    if (!second) {
-      first_[i] = c;
-      first_sink_[i] = out;
-    }
-    if (second) end_sink_[i] = out;
-    sink[i] = on ? weighted_rest(out, first_sink_[i]) : out;
-    derivative[i] = on ? first_share / second_share * slope : slope;
+    const double weight = on ? first_share / second_share : 1.0;
+    sink[i] = weight * out;
+    derivative[i] = weight * slope;
   }
 }
 
@@ -296,6 +291,7 @@ void DrugResponse::set_free(std::span<const double> first, std::span<const doubl
 void DrugResponse::set_free_nothing() {
   for (auto* v : {&released_[0], &released_[1], &released_in_cells_[0], &released_in_cells_[1]})
     std::fill(v->begin(), v->end(), 0.0);
+  std::fill(below_.begin(), below_.end(), 0);
 }
 
 double DrugResponse::squared_error_impl() const {

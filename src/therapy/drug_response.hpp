@@ -127,10 +127,10 @@ class DrugResponse final : public LocalReaction {
                   std::span<double> derivative) override;
   [[nodiscard]] double squared_error_impl() const override;
   [[nodiscard]] int error_states_impl() const override { return has_target() ? 3 : 1; }
-  [[nodiscard]] FallenBack fallen_back_impl() const override { return {below_, end_sink_}; }
+  [[nodiscard]] std::span<char> fall_back_impl() override;
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
 
-  [[nodiscard]] bool starts_below(std::size_t i, double first) const;
+  [[nodiscard]] bool starts_below(std::size_t i) const;
   [[nodiscard]] Rates rates(std::size_t i, int stage, double c) const;
   /// What carriers set free, in fluid or in cells [mol/(m^3 s)]: as a stage of this drug takes it, and as they give it.
   [[nodiscard]] double source(std::size_t i, int stage, bool cells) const;
@@ -147,8 +147,8 @@ class DrugResponse final : public LocalReaction {
   double least_amount_ = 0;  // [mol/m^3], see the constructor
   double dt_ = 0;
   State bound_, inside_, held_, free_targets_, complexes_, internalised_;
-  std::vector<double> first_, first_sink_, end_sink_, last_free_;  // of the first stage; sink at the end
-  std::vector<char> below_;                                        // steps that go on from the first stage
+  std::vector<double> last_free_;
+  std::vector<char> below_;  // steps that go on from the first stage
   Record free_record_, bound_record_, cells_record_, complexes_record_, internalised_record_;
   std::vector<DrugResponse*> carriers_;
   // What is set free in fluid and in living cells at the stages, with the weights of the method, per tissue volume

@@ -30,6 +30,7 @@ double draw(const std::array<long, 3>& at, const char* purpose, double low, doub
 }
 
 struct Outcome {
+  long limited = 0;
   std::vector<double> cells, slope;
   double error = 0, blended = 0, in = 0, out = 0, drained = 0, held = 0;
 };
@@ -97,6 +98,7 @@ Outcome run(MPI_Comm comm, const std::array<long, 3>& cells, ConvectionScheme sc
     EXPECT_TRUE(report.converged) << report.reason;
     result.error += report.error;
     result.blended += report.blended;
+    result.limited += report.limited;
   }
   const TransportLedger& l = solver->ledger();
   result.in = l.cells_start + l.walls_in;
@@ -119,7 +121,8 @@ void expect_same(const Outcome& a, const Outcome& b, double tolerance) {
   EXPECT_LE(difference, tolerance * largest);
   EXPECT_NEAR(a.error, b.error, 1e-9 * b.error);
   EXPECT_NEAR(a.blended, b.blended, tolerance * b.blended);
-  EXPECT_GT(b.blended, 0);
+  EXPECT_EQ(a.limited, b.limited);
+  EXPECT_GT(b.blended + static_cast<double>(b.limited), 0);
   EXPECT_NEAR(a.in, b.in, tolerance * b.in);
   EXPECT_NEAR(a.out, b.out, tolerance * b.out);
   EXPECT_NEAR(a.drained, b.drained, tolerance * b.drained);

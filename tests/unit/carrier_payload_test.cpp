@@ -72,11 +72,14 @@ struct Chain {
     kill.begin(dt);
     carrier.begin(t, dt);
     carrier.stage(1, at(c, middle), sink, derivative);
+    (void)carrier.fall_back();
     carrier.stage(2, at(c, end), sink, derivative);
     carrier.set_free(at(c, middle), at(c, end));
     payload.begin(t, dt);
     payload.stage(1, at(p, middle), sink, derivative);
-    sunk += (1 - sdirk::gamma) * dt * cell_volume * (sink[0] + sink[1]);
+    const std::span<const char> rests = payload.fall_back();
+    for (std::size_t i = 0; i < 2; ++i)
+      sunk += (rests[i] ? sdirk::gamma : 1 - sdirk::gamma) * dt * cell_volume * sink[i];
     payload.stage(2, at(p, end), sink, derivative);
     sunk += sdirk::gamma * dt * cell_volume * (sink[0] + sink[1]);
     if (kill.kills(1)) {
