@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "solvers/grid.hpp"
+#include "solvers/transport.hpp"
 #include "verification/verification.hpp"
 
 namespace sanctuary::verification {
@@ -34,6 +35,8 @@ using Path = std::filesystem::path;
 [[nodiscard]] VerificationResult embedded_network(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult plasma_pk(MPI_Comm comm, const Path& reference);
 [[nodiscard]] VerificationResult binding_front(MPI_Comm comm, const Path& reference);
+[[nodiscard]] VerificationResult binding_barrier(MPI_Comm comm, const Path& reference);
+[[nodiscard]] VerificationResult uptake_length(MPI_Comm comm, const Path& reference);
 
 /// Observed orders between neighbouring grids: log of the ratio of errors over log of the ratio of spacings.
 [[nodiscard]] std::vector<double> observed_orders(std::span<const double> error, std::span<const double> spacing);
@@ -49,6 +52,9 @@ using PointPredicate = std::function<bool(const std::array<double, 3>&)>;
 /// The largest absolute difference, else as rms_error. Collective.
 [[nodiscard]] double largest_error(const Grid& grid, Vec values, const PointFunction& exact, double unit,
                                    const PointPredicate& counts = {});
+
+/// Largest imbalance of tissue and of network over what moved. Collective.
+[[nodiscard]] double ledger_gap(const TransportSolver& solver);
 
 /// A box with its low corner at zero.
 [[nodiscard]] GridSpec box(const std::array<double, 3>& size, const std::array<long, 3>& cells);

@@ -128,21 +128,6 @@ BloodFlow prescribed(const CutNetwork& cut, double flow) {
   return blood;
 }
 
-/// Largest imbalance of tissue and of network over what moved.
-double ledger_gap(const TransportSolver& solver) {
-  const TransportLedger& l = solver.ledger();
-  const double cells = l.cells_start + l.exchanged_in + l.walls_in + l.reacted_out - l.exchanged_out - l.walls_out -
-                       l.drained - l.reacted_in - solver.amount_in_cells();
-  const double moved = l.cells_start + l.exchanged_in + l.walls_in + l.reacted_out;
-  double gap = std::abs(cells) / moved;
-  if (solver.has_network()) {
-    const double network =
-        l.network_start + l.blood_in + l.exchanged_out - l.blood_out - l.exchanged_in - solver.amount_in_network();
-    gap = std::max(gap, std::abs(network) / (l.network_start + l.blood_in + l.exchanged_out));
-  }
-  return gap;
-}
-
 double norm_of_difference(Vec a, Vec b) {
   VecHandle d;
   petsc(VecDuplicate(a, d.out()));
@@ -161,6 +146,20 @@ VecHandle copy_of(Vec a) {
 }
 
 }  // namespace
+
+double ledger_gap(const TransportSolver& solver) {
+  const TransportLedger& l = solver.ledger();
+  const double cells = l.cells_start + l.exchanged_in + l.walls_in + l.reacted_out - l.exchanged_out - l.walls_out -
+                       l.drained - l.reacted_in - solver.amount_in_cells();
+  const double moved = l.cells_start + l.exchanged_in + l.walls_in + l.reacted_out;
+  double gap = std::abs(cells) / moved;
+  if (solver.has_network()) {
+    const double network =
+        l.network_start + l.blood_in + l.exchanged_out - l.blood_out - l.exchanged_in - solver.amount_in_network();
+    gap = std::max(gap, std::abs(network) / (l.network_start + l.blood_in + l.exchanged_out));
+  }
+  return gap;
+}
 
 VerificationResult advection_diffusion(MPI_Comm comm, const Path&) {
   VerificationResult result;

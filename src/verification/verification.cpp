@@ -51,7 +51,9 @@ const std::vector<VerificationProblem>& verification_problems() {
       {"embedded", "exchange with vessels that the cells do not resolve", false, v::embedded},
       {"embedded_network", "exchange of a network of vessels on three grids", false, v::embedded_network},
       {"plasma_pk", "plasma courses of antibodies and of doxorubicin", true, v::plasma_pk},
+      {"uptake_length", "a drug that cells take up on its way into tissue", false, v::uptake_length},
       {"binding_front", "a drug that binds all targets it meets on its way into tissue", false, v::binding_front},
+      {"binding_barrier", "an antibody that decays in plasma, on its way into tissue", false, v::binding_barrier},
   };
   return problems;
 }

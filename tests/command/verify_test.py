@@ -52,7 +52,7 @@ for name in needing:
         expect(result.stdout.startswith(f"{name}: skipped: reference data not found\n"), result.stdout)
 
 for ranks in (2, 3):
-    for name in ("pressure_slab", "leaky_vessel", "transport_with_vessels", "equivalent_cylinder"):
+    for name in ("pressure_slab", "leaky_vessel", "transport_with_vessels", "equivalent_cylinder", "uptake_length"):
         result = verify(name, ranks=ranks)
         expect(result.returncode == 0, f"{name} on {ranks} ranks: exit {result.returncode}:\n{result.stdout}{result.stderr}")
         expect(result.stdout.count(f"{name}: ") == 1, f"{name} on {ranks} ranks prints once:\n{result.stdout}")
