@@ -222,7 +222,7 @@ def histogram(dose, fraction, unit):
     return figure
 
 
-def time_courses(time, quantities):
+def time_courses(time, quantities, cycles=()):
     """Charts over time as (title, figure): quantities of one unit share a chart, at most six lines each."""
     groups = {}
     for quantity in quantities:
@@ -231,11 +231,14 @@ def time_courses(time, quantities):
     made = []
     for (unit, kind), members in groups.items():
         for first in range(0, len(members), 6):
-            made.append(_time_course(time, members[first : first + 6], "%" if kind else unit, 100.0 if kind else None))
+            few = members[first : first + 6]
+            made.append((few[0].label or units.words(few[0].name) if len(few) == 1 else "",
+                         time_course(time, few, "%" if kind else unit, 100.0 if kind else None, cycles)))
     return made
 
 
-def _time_course(time, members, unit, factor):
+def time_course(time, members, unit, factor=None, cycles=()):
+    """A chart of quantities of one unit over time; the starts [s] of treatment cycles are marked."""
     peaks = [float(np.max(np.abs(finite(one.values)))) for one in members]
     shown, by = (unit, factor) if factor else units.scale(unit, max(peaks))
     label, per = units.scale("s", float(np.max(np.abs(finite(time)))) if len(finite(time)) else 0)
@@ -247,7 +250,7 @@ def _time_course(time, members, unit, factor):
             x=time * per, y=np.where(np.isfinite(one.values), one.values * by, None), mode="lines" if len(time) > 1 else "markers",
             name=one.label or units.words(one.name),
             line={"color": LINES[index % len(LINES)], "width": 2, "dash": ("solid", "dash")[index % 2]},
-            hovertemplate=f"%{{y:.4g}} {shown} at %{{x:.4g}} {label}<extra>{units.words(one.name)}</extra>"))
+            hovertemplate=f"%{{y:.4g}} {shown} at %{{x:.4g}} {label}<extra>{one.label or units.words(one.name)}</extra>"))
     positive = [value for one in members for value in [finite(one.values)] if len(value) and (value >= 0).all()]
     spread = [peak for peak in peaks if peak > 0]
     medians = [float(np.median(value[value > 0])) for value in positive if (value > 0).any()]
@@ -261,5 +264,20 @@ def _time_course(time, members, unit, factor):
         axis |= {"type": "log", "range": [float(np.clip(bottom, top - 8, top - 2)), top + 0.3], "dtick": 1}
     figure.update_layout(template="none", showlegend=len(members) > 1, **_layout(
         xaxis={"title": {"text": f"time since start of treatment [{label}]"}}, yaxis=axis))
-    title = members[0].label or units.words(members[0].name) if len(members) == 1 else ""
-    return title, figure
+    for start in cycles:
+        figure.add_vline(x=start * per, line={"color": "#999", "width": 1, "dash": "dot"})
+    return figure
+
+
+def distance_profiles(distance, profiles):
+    """Quantities by distance [um] from perfused vessels, in percent of what they are next to a vessel; profiles of (name, values)."""
+    figure = charts.Figure()
+    for index, (name, values) in enumerate(profiles):
+        figure.add_trace(charts.Scatter(
+            x=distance, y=np.where(np.isfinite(values), 100 * values, None), mode="lines", name=name,
+            line={"color": LINES[index % len(LINES)], "width": 2, "dash": ("solid", "dash")[index % 2]},
+            hovertemplate=f"%{{y:.3g}} % at %{{x:.3g}} µm<extra>{name}</extra>"))
+    figure.update_layout(template="none", showlegend=len(profiles) > 1, **_layout(
+        xaxis={"title": {"text": "distance to the nearest perfused vessel [µm]"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "AUC, over that at vessels [%]"}, "rangemode": "tozero"}))
+    return figure

@@ -108,9 +108,7 @@
   }
 
   for (const sliders of all(".sliders")) {
-    const section = sliders.closest("section");
-    const figures = sliders.dataset.group === "fields" ? all("figure.field", section) : [sliders.nextElementSibling];
-    const shows = await Promise.all(figures.map(prepare));
+    const shows = await Promise.all(all("figure.field", sliders.parentElement).map(prepare));
     sliders.hidden = false;
     for (const input of all("input", sliders)) {
       const move = () => {

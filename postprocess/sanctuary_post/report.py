@@ -2,13 +2,13 @@
 
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from sanctuary_post import __version__, figures, units
+from sanctuary_post import __version__, figures, treatment, units
 from sanctuary_post.run import Run, finite, quantile, write_whole
 
 STATEMENT = "Research software: makes no claim about any real patient."
@@ -19,6 +19,8 @@ _labels = {
     "interstitial_pressure": "Interstitial pressure", "oxygen_pressure": "Oxygen pressure pO₂", "viable_density": "Viable tumour cells",
     "auc": "free drug, AUC", "auc_bound": "bound drug, AUC", "auc_cells": "drug in cells, AUC", "time_above": "time above threshold", "cmax": "free drug, highest concentration", "free": "free drug", "bound": "bound drug",
     "cells": "drug in cells", "log_kill": "log₁₀ kill", "bound_cells": "drug bound in cells",
+    "complexes": "drug on targets", "internalised": "drug taken in with targets", "occupancy": "share of targets held",
+    "net_growth": "S0, 1 where growth would make up for death",
 }
 
 
@@ -74,6 +76,7 @@ class _Maker:
 
     def page(self):
         parts = [
+            ("glance", "At a glance", self.glance()),
             ("outcome", "Outcome", self.outcome()),
             ("sanctuaries", "Drug sanctuaries", self.sanctuaries()),
             ("fields", "Slices", self.slices()),
@@ -112,7 +115,9 @@ class _Maker:
         if len(run.indices()):
             facts.insert(1, ("simulated to", units.duration(run.time[run.indices()[-1]])))
         if run.drugs:
-            facts.insert(0, ("drug", ", ".join(run.drugs)))
+            facts.insert(0, ("drug" if len(run.drugs) == 1 else "drugs", ", ".join(run.drugs)))
+        if len(run.ends()) > 1:
+            facts.insert(1, ("treatment cycles", len(run.ends())))
         chips = "".join(f"<span><i>{label}</i> {escape(value)}</span>" for label, value in facts)
         command = run.attribute("command")
         warning = "" if run.complete else f'<p class="incomplete"><b>Incomplete run:</b> {escape(run.why_incomplete())}. What is there is shown.</p>'
@@ -134,96 +139,109 @@ class _Maker:
                     label, shown, unit = units.keyed(key, value, values.get(f"{key}_unit"))
                     rows.append((prefix + label, shown, unit))
 
-        add(self.run.outcome())
+        # What is of one drug stands in the tables of that drug.
+        drugs = tuple(f"{name}_" for name in (*self.run.drugs, *self.run.judged))
+        add({key: value for key, value in self.run.outcome().items() if not key.startswith(drugs)})
         if not rows:
             return "" if self.run.complete else '<p class="quiet">The outcome is computed at the end of the run.</p>'
         cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td><td>{escape(unit)}</td></tr>" for label, value, unit in rows)
         return f'<div class="columns"><table class="plain"><tbody>{cells}</tbody></table></div>'
 
-    def sanctuaries(self):
-        parts = [self.sanctuary(drug) for drug in self.run.drugs]
-        return "".join(part for part in parts if part)
-
-    def sanctuary(self, drug):
-        found = self.run.sanctuary(drug)
-        bits = self.run.at_end(drug, "label") or self.run.field(f"{drug}_sanctuary")
-        if not found and bits is None:
+    def glance(self):
+        """One row for each drug and one for all: how much the tumour gets, and how much of it survives in each cycle."""
+        run = self.run
+        names = list(dict.fromkeys([*run.drugs, *run.judged]))
+        found = {name: run.cycles("sanctuary", name) for name in names}
+        count = max(map(len, found.values()), default=0)
+        if not count:
             return ""
-        content = f"<h3>{escape(units.words(drug))}</h3>"
-        if found:
-            content += self._shares(drug, found)
-        else:
-            content += '<p class="quiet">Volumes and shares are computed at the end of the run.</p>'
-        if bits is not None and found.get("direct_effect") is not False:
+        longest = max(found.values(), key=len)
+        more = ["largest cause of S1", *(["S3: in S1 in every cycle [%]"] if count > 1 else []), "S0: outgrows [%]",
+                "kill of the reference cell [log₁₀]", "AUC free in tumour, mean", "Kp,uu [%]"]
+        head = f'<th></th><th colspan="{count}">S1: survive, of viable cells [%]</th>' + "".join(f"<th>{one}</th>" for one in more)
+        if count > 1:
+            head += "</tr><tr><th></th>" + "".join(f"<th>{treatment.title(one)}</th>" for one in longest) + "<th></th>" * len(more)
+        body = ""
+        for name in names:
+            rows, doses = found[name], run.cycles("exposure", name)
+            last = rows[-1] if rows else {}
+            cells = [treatment.number(one.get("s1_share"), 100) for one in rows] or ["–"] * count
+            cause = max((label for label, _, _ in treatment.CAUSES), key=lambda label, last=last: last.get(f"{label}_share", 0))
+            cells.append(cause if last.get("s1_share") else "–")
+            cells += [treatment.number(last.get(f"{key}_share"), 100) for key in ("s3", "s0") if key == "s0" or count > 1]
+            cells.append(treatment.number(last.get("L_ref")))
+            area = doses[-1].get("auc_umol_h_L_mean") if doses else None
+            unit, by = units.scale("umol h/L", area)
+            ratio = treatment.free_over_plasma(doses[-1], self._plasma(name, doses)[-1]) if doses else None
+            cells += ["–" if area is None else f"{treatment.number(area, by)} {unit}", treatment.number(ratio, 100)]
+            body += f"<tr><th>{escape(treatment.named(name))}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        of = "" if count == 1 else " Causes, S0, kill and exposure are those of the last cycle; what each cycle counts are the cells alive at its start."
+        weak = [treatment.named(name) for name in run.judged if found[name] and not any(one.get("direct_effect", True) for one in found[name])]
+        weak = f" Without direct effect: {escape(', '.join(weak))}." if weak else ""
+        outcome = run.outcome()
+        cells = [outcome.get(key) for key in ("viable_cells_start", "viable_cells", "log_kill")]
+        words = (f"Of {units.number(float(cells[0]), 3)} viable cells {units.number(float(cells[1]), 3)} are left: log₁₀ kill {units.number(float(cells[2]), 3)}."
+                 if all(isinstance(one, (int, float)) for one in cells) else "")
+        spared = [treatment.named(name) for name in names if name not in run.judged]
+        weak += f" Not meant to kill: {escape(', '.join(spared))}." if spared else ""
+        return (f'<p class="lead">{words}</p><div class="scroll"><table class="plain" data-table="glance"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+                f'<p class="quiet">Kp,uu: AUC free in the tumour over that unbound in plasma.{of}{weak}</p>')
+
+    def sanctuaries(self):
+        return "".join(f'<div class="drug">{part}</div>' for part in map(self.sanctuary, self.run.judged) if part)
+
+    def sanctuary(self, name):
+        cycles = self.run.cycles("sanctuary", name)
+        maps = self._maps(name, cycles)
+        if not cycles and not maps:
+            return ""
+        content = f"<h3>{escape(treatment.named(name))}</h3>"
+        if not cycles:
+            return content + '<p class="quiet">Volumes and shares are computed at the end of the run.</p>' + maps
+        weak = [one.get("cycle", 1) for one in cycles if one.get("direct_effect", True) is False]
+        if weak:
+            where = "" if len(cycles) == 1 else f" in cycle {', '.join(map(str, weak))}"
+            content += f"<p>The reference cell is killed less than 0.1 log₁₀{where}: no direct effect so far, and no sanctuary is reported.</p>"
+        if any(one.get("theta_relative") and one.get("direct_effect", True) for one in cycles):
+            content += '<p class="quiet">Θ is relative: half the kill of the reference cell, because that is under 2 log₁₀ (Θ is 1 at most).</p>'
+        for one in cycles:
+            parts = [one.get(f"{label}_share") for label, _, _ in treatment.CAUSES]
+            if None not in parts and abs(sum(parts) - one.get("s1_share", 0)) > 1e-6 * max(one.get("s1_share", 0), 1e-12):
+                self.run.note(f"{name}: the four causes sum to {100 * sum(parts):.6g} % in cycle {one.get('cycle', 1)}, "
+                              f"S1 is {100 * one.get('s1_share', 0):.6g} %; they should be equal")
+        return (content + treatment.causes(cycles) + f'<div class="{"tables" if len(cycles) == 1 else ""}">{treatment.shares(name, cycles)}{treatment.places(name, cycles)}</div>'
+                + treatment.regions(name, self.run.regions(name)) + maps)
+
+    def _maps(self, name, cycles):
+        """Maps of the last cycle and, folded, of those before."""
+        ends = self.run.ends() or {0: None}
+        effect = {one.get("cycle", 1): one.get("direct_effect", True) for one in cycles}
+        shown = []
+        for cycle, index in ends.items():
+            last = cycle == max(ends)
+            bits = (self.run.at_end(name, "label") if last else None) or self.run.field(f"{name}_sanctuary", index if len(ends) > 1 else None)
+            if bits is None or effect.get(cycle or 1, True) is False:
+                continue
             classes = figures.sanctuary_classes(bits.values, self.tumour)
-            labels = tuple(label for label, _, _ in figures.SANCTUARY)
-            volume = Volume(classes, figures.sanctuary_table(), classes=labels)
             present = set(np.unique(classes).tolist())
             key = "".join(
                 f'<li><span class="swatch" style="background:{colour}"></span><b>{label}</b> {meaning}</li>'
                 for index, (label, colour, meaning) in enumerate(figures.SANCTUARY) if index in present)
-            content += self._sliders(bits.values.shape, drug) + self._figure(
-                volume, f"Sanctuary map{'' if self.run.complete else ' to date'}, {escape(drug)}", bits.time, f'<ul class="key">{key}</ul>', wide=True)
-        return content
-
-    def _shares(self, drug, found):
-        to_date = " to date" if found.get("to_date") else ""
-        kinds = (("s1", "S1: survives", "killed less than the threshold Θ"), ("s2", "S2: not reached", "would survive this exposure unprotected"),
-                 ("s4", "S4: protected", "would survive the exposure of plasma"))
-        rows = ""
-        for key, label, meaning in kinds:
-            part = found.get(key)
-            if isinstance(part, (int, float)):
-                part = {"share": part}
-            if isinstance(part, dict):
-                volume, share = part.get("volume_mm3"), part.get("share")
-                rows += (f"<tr><th>{label}{to_date if key == 's1' else ''} <small>{meaning}</small></th><td>{units.number(volume)}</td>"
-                         f"<td>{units.number(None if share is None else 100 * share)}</td></tr>")
-        content = ""
-        if found.get("direct_effect") is False:
-            content += "<p>The reference cell is killed less than 0.1 log₁₀: the drug has no direct effect so far, and no sanctuary is reported.</p>"
-        if rows:
-            content += ('<table class="plain"><thead><tr><th>Sanctuary</th><th>volume [mm³]</th><th>share of viable cells [%]</th></tr></thead>'
-                        f"<tbody>{rows}</tbody></table>")
-        causes = [(label, colour, found.get(f"{label}_share")) for label, colour, _ in figures.SANCTUARY[2:6]]
-        causes = [(label, colour, share) for label, colour, share in causes if isinstance(share, (int, float))]
-        total = sum(share for _, _, share in causes)
-        if total > 0:
-            bars = "".join(f'<span style="width:{100 * share / total:.3f}%;background:{colour}" title="{label}"></span>' for label, colour, share in causes)
-            text = "".join(f'<li><span class="swatch" style="background:{colour}"></span><b>{label}</b> {units.number(100 * share, 3)} %</li>'
-                           for label, colour, share in causes)
-            content += f'<p class="lead">S1 by cause, share of viable cells</p><div class="stack">{bars}</div><ul class="key inline">{text}</ul>'
-            whole = found["s1"].get("share") if isinstance(found.get("s1"), dict) else found.get("s1")
-            if len(causes) == 4 and isinstance(whole, (int, float)) and abs(total - whole) > 1e-6 * max(whole, 1e-12):
-                self.run.note(f"{drug}: the four causes sum to {100 * total:.6g} %, S1 is {100 * whole:.6g} %; they should be equal")
-        facts = []
-        if isinstance(found.get("theta"), (int, float)):
-            facts.append(f"threshold Θ = {units.number(found['theta'])} log₁₀ kill")
-        if isinstance(found.get("L_ref"), (int, float)):
-            facts.append(f"reference cell: L_ref = {units.number(found['L_ref'])} log₁₀ kill")
-            if found.get("theta_relative", found["L_ref"] < 1):
-                facts.append("Θ is relative: half the kill of the reference cell")
-        for key, label in (("mask", "viable tumour looked at"), ("rescued", "under-exposed or protected and killed all the same")):
-            part = found.get(key)
-            if isinstance(part, dict) and isinstance(part.get("volume_mm3"), (int, float)):
-                facts.append(f"{label}: {units.number(part['volume_mm3'])} mm³, {units.number(100 * part['share'], 3)} % of viable cells"
-                             if isinstance(part.get("share"), (int, float)) else f"{label}: {units.number(part['volume_mm3'])} mm³")
-        steps = found.get("robustness") if isinstance(found.get("robustness"), dict) else {}
-        shares = [(label, steps[key]["share"]) for key, label in (("half_theta", "Θ/2"), ("theta", "Θ"), ("twice_theta", "2 Θ"))
-                  if isinstance(steps.get(key), dict) and isinstance(steps[key].get("share"), (int, float))]
-        if shares:
-            facts.append("S1 by threshold: " + ", ".join(f"{units.number(100 * share, 3)} % at {label}" for label, share in shares))
-        known = {"direct_effect", "theta_relative", "s1", "s2", "s4", "theta", "L_ref", "to_date", *(f"{label}_share" for label, _, _ in figures.SANCTUARY)}
-        more = [(units.keyed(key, value)) for key, value in found.items()
-                if key not in known and isinstance(value, (int, float, str, bool))]
-        facts += [f"{label}: {value} {unit}".strip() for label, value, unit in more]
-        return content + (f'<p class="quiet">{escape("; ".join(facts))}.</p>' if facts else "")
+            volume = Volume(classes, figures.sanctuary_table(), classes=tuple(label for label, _, _ in figures.SANCTUARY))
+            of = f", cycle {cycle}" if len(ends) > 1 else ""
+            shown.append((last, self._figure(volume, f"Sanctuary map{'' if self.run.complete or not last else ' to date'}, {escape(name)}{of}",
+                                             bits.time, f'<ul class="key">{key}</ul>', wide=True, label=bool(of))))
+        if not shown:
+            return ""
+        earlier = "".join(figure for last, figure in shown if not last)
+        return (self._sliders(self.run.cells[::-1], name) + "".join(figure for last, figure in shown if last)
+                + (f"<details><summary>Maps of earlier cycles</summary>{earlier}</details>" if earlier else ""))
 
     def slices(self):
         run, names = self.run, self.run.field_names()
         first = ["interstitial_pressure", "oxygen_pressure"] + [f"{drug}_auc" for drug in run.drugs] + ["viable_density"]
-        first += [f"{drug}_log_kill" for drug in run.drugs]
-        hidden = {"tissue"} | {f"{drug}_sanctuary" for drug in run.drugs}
+        first += [f"{name}_log_kill" for name in run.judged]
+        hidden = {"tissue"} | {f"{name}_sanctuary" for name in run.judged}
         rest = [name for name in names if name not in first and name not in hidden]
         main = "".join(self.field(name) for name in first if name in names or name.endswith("_log_kill"))
         more = "".join(self.field(name) for name in rest)
@@ -255,11 +273,11 @@ class _Maker:
     def _label(self, name, field):
         if name in _labels:
             return _labels[name]
-        for drug in self.run.drugs:
+        for drug in dict.fromkeys((*self.run.drugs, *self.run.judged)):
             if name.startswith(drug + "_") and name[len(drug) + 1 :] in _labels:
-                return f"{units.words(drug)}: {_labels[name[len(drug) + 1 :]]}"
+                return f"{treatment.named(drug)}: {_labels[name[len(drug) + 1 :]]}"
             if name.startswith(drug + "_") and field.label:
-                return f"{units.words(drug)}: {field.label}"
+                return f"{treatment.named(drug)}: {field.label}"
         return field.label[:1].upper() + field.label[1:] if field.label else units.words(name)
 
     def _sliders(self, shape, name):
@@ -270,7 +288,7 @@ class _Maker:
             for axis in "xyz")
         return f'<div class="sliders" data-group="{escape(name)}" hidden>{inputs}</div>'
 
-    def _figure(self, volume, title, time, legend, wide=False, peak=""):
+    def _figure(self, volume, title, time, legend, wide=False, peak="", label=False):
         levels = volume.levels
         index = len(self.volumes)
         self.volumes.append(volume)
@@ -286,7 +304,9 @@ class _Maker:
                 f'<img src="{picture}" alt="{title}, middle slice in {axis}">'
                 f'<span class="scale" style="width:{100 * bar / sizes[across]:.2f}%"><b>{length}</b></span></div>'
                 f'<div class="where"><span>{axis} = {units.number(sizes[axis] / 2, 3)} mm</span> <small>{across} →, {up} ↑</small></div></div>')
-        at = f" <small>at {units.duration(time)}{peak}</small>" if time is not None else ""
+        ends = self.run.ends()
+        cycle = "" if label or len(ends) < 2 or time is None else f", cycle {self.run.cycle(self.run.time.tolist().index(time))}"
+        at = f" <small>at {units.duration(time)}{cycle}{peak}</small>" if time is not None else ""
         return (f'<figure class="field{" wide" if wide else ""}" data-volume="{index}"><figcaption><b>{title}</b>{at}<output></output></figcaption>'
                 f'<div class="slices">{slices}</div>{legend}</figure>')
 
@@ -311,22 +331,88 @@ class _Maker:
                 f'<div id="vessel-view" hidden></div><div id="vessel-flat">{picture}</div>')
 
     def exposure(self):
-        content = ""
-        for drug in self.run.drugs:
-            found, source = self.run.histogram(drug), "written by the run"
-            if found is None:
-                found, source = self._histogram_of_fields(drug), "computed here from the fields of the last output time"
-            if found is None:
-                continue
+        return "".join(map(self._exposure, self.run.drugs))
+
+    def _exposure(self, drug):
+        run = self.run
+        cycles = run.cycles("exposure", drug)
+        of = f", cycle {cycles[-1].get('cycle')}" if len(cycles) > 1 else ""
+        content = treatment.exposure(drug, cycles, self._plasma(drug, cycles)) if cycles else ""
+        if cycles:
+            content += '<p class="quiet">Over the cells alive at the start of the cycle. A50, A95: what half and 95 % of them reach.</p>'
+        charts = ""
+        found, source = run.histogram(drug), "written by the run"
+        if found is None:
+            found, source = self._histogram_of_fields(drug), "computed here from the fields of the last output time"
+        if found is not None:
             dose, unit, fraction = found
             self.charts[f"histogram-{drug}"] = figures.histogram(dose, fraction, unit)
             shown, by = units.scale(unit, float(np.max(dose)))
             at = lambda share: float(np.interp(-share, -fraction, dose)) * by
-            rows = "".join(f"<tr><th>D{share}: {share} % of the viable tumour gets</th><td>≥ {units.number(at(share / 100), 3)}</td><td>{escape(shown)}</td></tr>"
-                           for share in (95, 50, 5))
-            content += (f"<h3>{escape(units.words(drug))}</h3>" + f'<div class="pair">{self._chart(f"histogram-{drug}")}<table class="plain"><tbody>{rows}</tbody></table></div>'
-                        + f'<p class="quiet">Drug-volume histogram, {source}.</p>')
-        return content
+            gets = ", ".join(f"{share} % ≥ {units.number(at(share / 100), 3)}" for share in (95, 50, 5))
+            charts += (f'<div><p class="lead">Drug-volume histogram{of}</p>{self._chart(f"histogram-{drug}")}'
+                       f'<p class="quiet">Of the viable tumour {gets} {escape(shown)}; {source}.</p></div>')
+        profiles = self._profiles(drug)
+        if profiles:
+            self.charts[f"profile-{drug}"] = figures.distance_profiles(*profiles)
+            charts += f'<div><p class="lead">AUC by distance from vessels{of}</p>{self._chart(f"profile-{drug}")}<p class="quiet">Mean over the tumour.</p></div>'
+        content += f'<div class="cards charts">{charts}</div>' if charts else ""
+        constants = "; ".join(" ".join(units.keyed(key, value)).strip() for key, value in self._of_drug(drug).items()
+                              if cycles and key not in cycles[-1] and not key.startswith(("s0_", "s1_", "s2_", "s3_", "s4_", "reference_")))
+        content += f'<p class="quiet">{escape(constants)}.</p>' if constants else ""
+        return f"<h3>{escape(treatment.named(drug))}{escape(self._kin(drug))}</h3>{content}" if content else ""
+
+    def _kin(self, drug):
+        """What a drug sets free, or what sets it free, for its heading."""
+        payload = {one.key.split(".")[1]: one.value for one in self.run.settings() if one.key.startswith("drug.") and one.key.endswith(".payload")}
+        carriers = [name for name, freed in payload.items() if freed == drug]
+        if carriers:
+            return f", set free by {' and '.join(map(treatment.named, carriers))}"
+        return f", carrier of {treatment.named(payload[drug])}" if payload.get(drug) in self.run.drugs else ""
+
+    def _of_drug(self, name):
+        """The part of the outcome that is of one drug, keys without its name."""
+        others = [one for one in (*self.run.drugs, *self.run.judged) if len(one) > len(name) and one.startswith(f"{name}_")]
+        return {key[len(name) + 1 :]: value for key, value in self.run.outcome().items()
+                if key.startswith(f"{name}_") and not key.startswith(tuple(f"{one}_" for one in others))}
+
+    def _plasma(self, drug, cycles):
+        """What the time courses add on plasma, by cycle: the highest concentration and the unbound AUC."""
+        time, quantities = self.run.series()
+        courses = {one.name: one.values for one in quantities}
+        total, unbound = (courses.get(f"{drug}_plasma{form}") for form in ("", "_unbound"))
+        rows = []
+        for one in cycles:
+            rows.append({})
+            start, end = one.get("start_h"), one.get("end_h")
+            use = np.full(time.shape, True) if None in (start, end) else (time >= 3600 * start * (1 - 1e-12)) & (time <= 3600 * end * (1 + 1e-12))
+            if total is None or not use.any():
+                continue
+            rows[-1]["highest"] = float(np.max(total[use]))
+            # The run integrates the total exactly; of it, the unbound share is that of the time courses.
+            if unbound is not None and np.trapz(total[use], time[use]) > 0 and "plasma_auc_umol_h_L" in one:
+                rows[-1]["unbound_auc"] = one["plasma_auc_umol_h_L"] * np.trapz(unbound[use], time[use]) / np.trapz(total[use], time[use])
+        return rows
+
+    def _profiles(self, drug):
+        """Distances [um] and the AUC of each form of a drug there over that next to vessels; None without."""
+        distance = self.run.field("distance_to_vessel")
+        if distance is None:
+            return None
+        width = max(self.run.spacing) * 1e6
+        use = self.tumour & np.isfinite(distance.values)
+        bins = (distance.values[use] / width).astype(int)
+        count = np.bincount(bins)
+        there = count >= 5
+        profiles = []
+        for form, label in treatment.FORMS:
+            field = self.run.field(f"{drug}_auc{form}")
+            if field is None or not there.any():
+                continue
+            mean = np.bincount(bins, weights=field.values[use])[there] / count[there]
+            if mean[0] > 0:
+                profiles.append((label, mean / mean[0]))
+        return (np.bincount(bins, weights=distance.values[use])[there] / count[there], profiles) if profiles else None
 
     def _histogram_of_fields(self, drug):
         auc, density = self.run.field(f"{drug}_auc"), self.run.field("viable_density")
@@ -345,11 +431,31 @@ class _Maker:
         time, quantities = self.run.series()
         if not quantities or not len(finite(time)):
             return ""
+        ends = self.run.ends()
+        starts = [self.run.time[index] for cycle, index in ends.items() if cycle < max(ends)]
+        left = {one.name: one for one in quantities}
+        made = []
+
+        def together(title, names):
+            """A chart of the quantities of these names, {name: label}."""
+            members = [replace(left.pop(name), label=label) for name, label in names.items() if name in left]
+            members = [one for one in members if finite(one.values).any()] or members  # not what there is nothing of
+            if members:
+                made.append((title, figures.time_course(time, members, members[0].unit, cycles=starts)))
+
+        for drug in self.run.drugs:
+            named = treatment.named(drug)
+            together(f"{named} in plasma", {f"{drug}_plasma": "total", f"{drug}_plasma_unbound": "unbound", f"{drug}_metabolite_plasma": "metabolite"})
+            together(f"{named} in the tumour, mean", {f"{drug}_{form.strip('_') or 'free'}_mean": label for form, label in treatment.FORMS})
+        together("Half-distance: all drug in tissue falls to half of that at perfused vessels",
+                 {f"{drug}_half_distance": treatment.named(drug) for drug in self.run.drugs})
+        made += figures.time_courses(time, left.values(), starts)
         content = ""
-        for index, (title, figure) in enumerate(figures.time_courses(time, quantities)):
+        for index, (title, figure) in enumerate(made):
             self.charts[f"course-{index}"] = figure
             content += f'<div>{f"<h3>{escape(title)}</h3>" if title else ""}{self._chart(f"course-{index}")}</div>'
-        return f'<div class="cards charts">{content}</div>'
+        marks = '<p class="quiet">Dotted lines: a new treatment cycle starts.</p>' if starts else ""
+        return f'{marks}<div class="cards charts">{content}</div>'
 
     def _chart(self, name):
         return f'<div class="chart" data-chart="{escape(name)}"><p class="quiet">This chart needs JavaScript and a browser of 2023 or later.</p></div>'

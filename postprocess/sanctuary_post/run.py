@@ -79,6 +79,17 @@ def plain(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def flat(values, before=""):
+    """Numbers and flags of nested objects, their keys joined by "_", as the run's groups have them."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{before}{key}_")
+        elif isinstance(value, (int, float)) and value == value:
+            found[before + key] = value
+    return found
+
+
 class Run:
     """An open run directory. Absent parts read as empty; damage raises ReportError; oddities are kept in `notes`."""
 
@@ -183,15 +194,38 @@ class Run:
             values = self._guard("/outcome", lambda: {k: plain(v) for k, v in self.file["outcome"].attrs.items()})
         return values
 
-    def sanctuary(self, drug):
-        """The summary of one drug's sanctuaries; {} where there is none."""
-        found = (self.summary or {}).get("sanctuary", {}).get(drug, {})
-        if not found and isinstance(self.file.get(f"sanctuary/{drug}"), h5py.Group):
-            found = self._guard("/sanctuary", lambda: {k: plain(v) for k, v in self.file[f"sanctuary/{drug}"].attrs.items()})
-            for kind in ("s1", "s2", "s4"):
-                if f"{kind}_share" in found:
-                    found[kind] = {"share": found.pop(f"{kind}_share"), "volume_mm3": found.pop(f"{kind}_volume_mm3", None)}
-        return found if isinstance(found, dict) else {}
+    def cycles(self, part, name):
+        """What "exposure" or "sanctuary" of a name says of each treatment cycle, flat, the last cycle last; [] where it says nothing."""
+        found = (self.summary or {}).get(part, {}).get(name)
+        if isinstance(found, dict) and found:
+            last = {key: value for key, value in found.items() if key != "last"} | found.get("last", {})
+            rows = [flat(row) for row in [*found.get("cycles", []), last]]
+        else:
+            rows = self._guard(f"/{part}/{name}", lambda: self._cycles_of_groups(f"{part}/{name}"))
+        if rows and "start_h" in rows[-1] and len(self.time):
+            rows[-1].setdefault("end_h", self.time[-1] / 3600)
+        return rows
+
+    def _cycles_of_groups(self, path):
+        group = self.file.get(path)
+        if not isinstance(group, h5py.Group):
+            return []
+        earlier = sorted((name for name in group if name.startswith("cycle_")), key=lambda name: int(name[6:]))
+        rows = [flat({key: plain(value) for key, value in one.attrs.items()}) for one in [*(group[name] for name in earlier), group]]
+        return [row for row in rows if row]
+
+    def cycle(self, index):
+        """The treatment cycle of an output time; 0 where there is none."""
+        return int(self._cycle[index])
+
+    def ends(self):
+        """The last output time here of each treatment cycle, {cycle: index}."""
+        return {self.cycle(index): index for index in self.indices() if self.cycle(index)}
+
+    def regions(self, name):
+        """The table of the regions of S1, {column: (values, unit)}; {} where there is none."""
+        return self._guard("the regions", lambda: {key: (np.asarray(data[()], dtype=float), text(data.attrs.get("unit", "")))
+                                                   for key, data in self._datasets(f"sanctuary/{name}/regions")})
 
     def at_end(self, drug, name):
         """A field that the end of the run wrote under /sanctuary/<drug>; None where it is absent."""
@@ -204,7 +238,11 @@ class Run:
 
     def histogram(self, drug):
         """Dose-volume pairs (dose, unit, fraction of viable tumour that gets at least it); None where the file has none."""
-        return self._guard(f"/sanctuary/{drug}", lambda: self._read_histogram(drug))
+        for part in ("exposure", "sanctuary"):
+            found = self._guard(f"/{part}/{drug}", lambda part=part: self._read_histogram(f"{part}/{drug}"))
+            if found is not None:
+                return found
+        return None
 
     def balance(self):
         """Mass ledgers as a list of (species, compartment, {column: (value, unit)})."""
@@ -248,7 +286,7 @@ class Run:
             raise ReportError(f"{path}: expected a JSON object; it is damaged: delete it to report without it")
         remarks = summary.get("remarks", [])
         self.notes += [str(remark) for remark in remarks] if isinstance(remarks, list) else []
-        for part in ("outcome", "sanctuary", "balance", "timing"):
+        for part in ("outcome", "exposure", "sanctuary", "balance", "timing"):
             if part in summary and not isinstance(summary[part], dict):
                 self.note(f"summary.json: “{part}” is not an object and is not shown")
                 del summary[part]
@@ -262,6 +300,8 @@ class Run:
 
     def _read_times(self):
         self.time = np.atleast_1d(np.asarray(self.file["time"][()], dtype=float)) if "time" in self.file else np.zeros(0)
+        cycle = np.ravel(self.file["cycle"][()]) if "cycle" in self.file else []
+        self._cycle = cycle if len(cycle) == len(self.time) else np.zeros(len(self.time), dtype=int)
         self._checked = {}
         self._times_of = {}
         lost = []
@@ -323,11 +363,14 @@ class Run:
     def _find_drugs(self):
         names = [name for name, _ in self._datasets("fields")]
         drugs = [name.rsplit("_", 1)[0] for name in names if name.endswith(("_free", "_auc"))]
-        group = self.file.get("sanctuary")
-        if isinstance(group, h5py.Group):
-            drugs += [name for name in group if isinstance(group.get(name), h5py.Group) and name != "regimen"]
-        drugs += [name for name in (self.summary or {}).get("sanctuary", {}) if name != "regimen"]
-        return list(dict.fromkeys(drugs))
+        judged = [name.removesuffix("_sanctuary") for name in names if name.endswith("_sanctuary")]
+        for part, into in (("exposure", drugs), ("sanctuary", judged)):
+            group = self.file.get(part)
+            into += [name for name in group if isinstance(group.get(name), h5py.Group)] if isinstance(group, h5py.Group) else []
+            into += (self.summary or {}).get(part, {})
+        # All drugs together come last.
+        self.judged = sorted(dict.fromkeys(judged), key=lambda name: name == "regimen")
+        return list(dict.fromkeys(drugs + [name for name in self.judged if name != "regimen"]))
 
     def _read_network(self):
         epochs = self.file.get("network")
@@ -396,14 +439,14 @@ class Run:
                 quantities.append(Quantity(name, label, text(data.attrs.get("unit", "")), values))
         return time, quantities
 
-    def _read_histogram(self, drug):
-        group = self.file.get(f"sanctuary/{drug}")
+    def _read_histogram(self, path):
+        group = self.file.get(path)
         if not isinstance(group, h5py.Group) or "histogram_dose" not in group or "histogram_fraction" not in group:
             return None
         dose = np.asarray(group["histogram_dose"][()], dtype=float).ravel()
         fraction = np.asarray(group["histogram_fraction"][()], dtype=float).ravel()
         if len(dose) not in (len(fraction), len(fraction) + 1) or len(fraction) < 2 or not np.isfinite(fraction).all():
-            self.note(f"histogram of {drug} has {len(dose)} doses for {len(fraction)} fractions and is not shown")
+            self.note(f"histogram {path} has {len(dose)} doses for {len(fraction)} fractions and is not shown")
             return None
         falls = (np.diff(fraction) <= 1e-12).all() and fraction[0] > 0.5
         if not falls:

@@ -49,7 +49,7 @@ _endings = sorted(
         "ul_per_min": "µl/min", "ml_per_h_per_g": "ml/(h g)", "um_per_s": "µm/s", "mm_per_mm3": "mm/mm³",
         "per_cm": "1/cm", "Pa": "Pa", "m": "m", "m3": "m^3", "mol": "mol", "bytes": "bytes", "GB": "GB", "MB": "MB",
         "cells": "cells", "umol_L": "umol/L", "umol_h_L": "umol h/L", "cm_s": "cm/s", "um2_s": "µm²/s", "nl_min": "nl/min",
-        "ml_h_g": "ml/(h g)", "mm_mm3": "mm/mm³", "um_s": "µm/s",
+        "ml_h_g": "ml/(h g)", "ml_min_100g": "ml/(min 100 g)", "mm_mm3": "mm/mm³", "um_s": "µm/s",
     }.items(),
     key=lambda item: -len(item[0]),
 )
@@ -72,7 +72,7 @@ def scale(unit, largest):
 
 def pretty(unit):
     """A unit as it is printed: `um` as µm, `mm^3` as mm³; nothing for dimensionless."""
-    unit = re.sub(r"\bu(m|M|l|mol|g|s)\b", r"µ\1", str(unit or ""))
+    unit = re.sub(r"\bu(m|M|l|mol|g|s)(?![A-Za-z])", r"µ\1", str(unit or ""))
     unit = re.sub(r"\^?(?<=\^)(-?\d+)", lambda power: power.group(1).translate(_superscript), unit).replace("^", "")
     unit = re.sub(r"\b(m|mm|cm|µm|s|h|d)(-?[1-4])\b", lambda m: m.group(1) + m.group(2).translate(_superscript), unit)
     return "" if unit in ("1", "-", "none", "dimensionless") else unit
@@ -129,7 +129,7 @@ def keyed(key, value, unit=None):
         label, after = below[1], f", pO₂ < {below[2]}{'.' + below[3] if below[3] else ''} mmHg"
     for _ in range(2):  # a statistic stands before or after the unit: `pressure_mean_mmHg`, `auc_umol_h_L_mean`
         before, _, last = label.rpartition("_")
-        if before and last in _statistics and not after:
+        if before and last in _statistics and not after and not label.endswith("_per_min"):
             label, after = before, _statistics[last]
         if unit is None:
             for ending, meaning in _endings:

@@ -104,6 +104,14 @@ class Curves(unittest.TestCase):
         figure = self.courses(("hypoxic_fraction", "1", lambda t: 0.25 + 0 * t))[0][1]
         self.assertEqual((figure.data[0].y[0], figure.layout.yaxis.title.text), (25, "[%]"))
 
+    def test_starts_of_cycles_are_marked_in_shown_units(self):
+        made = figures.time_courses(np.linspace(0, 36000, 5), [Quantity("a", "", "Pa", np.ones(5))], [18000.0])
+        self.assertEqual([shape.x0 for shape in made[0][1].layout.shapes], [5.0])
+
+    def test_distance_profiles_are_in_percent(self):
+        figure = figures.distance_profiles(np.array([10.0, 30.0]), [("free", np.array([1.0, 0.25]))])
+        self.assertEqual((list(figure.data[0].y), figure.layout.xaxis.title.text), ([100, 25], "distance to the nearest perfused vessel [µm]"))
+
     def test_histogram_is_in_percent_and_shown_units(self):
         figure = figures.histogram(np.array([0.0, 3.6]), np.array([1.0, 0.4]), "mol s/m^3")
         self.assertEqual((list(figure.data[0].x), list(figure.data[0].y)), ([0, 1], [100, 40]))

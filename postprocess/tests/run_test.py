@@ -93,7 +93,7 @@ class Reading(WithRun):
 
     def test_histogram_by_bins_becomes_cumulative(self):
         def bins(file):
-            group = file["sanctuary/doxorubicin"]
+            group = file["exposure/doxorubicin"]
             del group["histogram_dose"], group["histogram_fraction"]
             group["histogram_dose"] = [0.0, 1.0, 2.0, 3.0]
             group["histogram_fraction"] = [0.2, 0.5, 0.3]
@@ -103,12 +103,19 @@ class Reading(WithRun):
             np.testing.assert_allclose(run.histogram("doxorubicin")[2], [1.0, 0.8, 0.3, 0.0], atol=1e-14)
 
     def test_the_end_of_the_run_serves_where_the_summary_does_not(self):
-        self.change(lambda file: file["sanctuary/doxorubicin"].attrs.update(s1_share=0.3, s1_volume_mm3=0.1, theta=0.7))
-        self.summary(sanctuary={})
+        self.summary(sanctuary={}, exposure={})
         with Run(self.directory) as run:
-            self.assertEqual(run.sanctuary("doxorubicin"), {"s1": {"share": 0.3, "volume_mm3": 0.1}, "theta": 0.7})
+            found = run.cycles("sanctuary", "doxorubicin")
+            self.assertEqual([(one["s1_share"], one["s1_volume_mm3"], one["theta"]) for one in found], [(0.42, 0.173, 0.7)])
+            self.assertEqual([one["auc_umol_h_L_mean"] for one in run.cycles("exposure", "doxorubicin")], [5.0])
             self.assertEqual(run.at_end("doxorubicin", "label").values.shape, (8, 7, 6))
             self.assertIsNone(run.at_end("doxorubicin", "histogram_dose"))
+
+    def test_the_histogram_of_the_sanctuary_serves_older_runs(self):
+        self.change(lambda file: file.move("exposure/doxorubicin/histogram_dose", "sanctuary/doxorubicin/histogram_dose")
+                    or file.move("exposure/doxorubicin/histogram_fraction", "sanctuary/doxorubicin/histogram_fraction"))
+        with Run(self.directory) as run:
+            self.assertEqual(len(run.histogram("doxorubicin")[0]), 60)
 
     def test_oddities_are_noted_and_the_rest_is_read(self):
         def odd(file):
@@ -124,6 +131,49 @@ class Reading(WithRun):
             run.network()
             run.series()
             self.assertEqual(len(run.notes), 5)  # and one remark of the run
+
+
+class Cycles(WithRun):
+    def setUp(self):
+        super().setUp()
+        shutil.rmtree(self.directory)
+        synthetic_run.make(self.directory, cells=(6, 7, 8), segments=30, times=(0.0, 3600.0, 7200.0, 10800.0), cycles=3,
+                           others=("t_dm1", "dm1"), carriers={"t_dm1": "dm1"})
+
+    def test_names(self):
+        with Run(self.directory) as run:
+            self.assertEqual(sorted(run.drugs), ["dm1", "doxorubicin", "t_dm1"])
+            self.assertEqual(sorted(run.judged[:-1]), ["dm1", "doxorubicin"])
+            self.assertEqual(run.judged[-1], "regimen")
+
+    def test_each_cycle_has_its_own_figures_from_the_summary_and_from_the_groups(self):
+        with Run(self.directory) as run:
+            of_summary = [run.cycles("sanctuary", name) for name in run.judged] + [run.cycles("exposure", name) for name in run.drugs]
+        self.summary(sanctuary={}, exposure={})
+        with Run(self.directory) as run:
+            of_groups = [run.cycles("sanctuary", name) for name in run.judged] + [run.cycles("exposure", name) for name in run.drugs]
+        for one, other in zip(of_summary, of_groups, strict=True):
+            self.assertEqual([row["cycle"] for row in one], [1, 2, 3])
+            self.assertEqual([row["start_h"] for row in one], [0, 1, 2])
+            self.assertEqual([row["end_h"] for row in one], [1, 2, 3])
+            self.assertEqual(len({row.get("s1_share", row.get("auc_umol_h_L_mean")) for row in one}), 3)
+            for row, same in zip(one, other, strict=True):
+                self.assertEqual({key: row[key] for key in same}, same)
+        shares = {rows[-1]["s1_share"] for rows in of_summary[:3]}
+        self.assertEqual(len(shares), 3)
+
+    def test_times_belong_to_cycles(self):
+        with Run(self.directory) as run:
+            self.assertEqual(run.ends(), {1: 1, 2: 2, 3: 3})
+        (self.directory / "times" / "time_000003.h5").unlink()
+        with Run(self.directory) as run:
+            self.assertEqual(run.ends(), {1: 1, 2: 2})
+
+    def test_regions_with_units(self):
+        with Run(self.directory) as run:
+            self.assertEqual(run.regions("regimen")["volume"][1], "mm^3")
+            self.assertEqual(len(run.regions("doxorubicin")["share"][0]), 10)
+            self.assertEqual(run.regions("t_dm1"), {})
 
 
 class Trouble(WithRun):

@@ -54,6 +54,8 @@ class Text(unittest.TestCase):
         self.assertEqual(units.keyed("auc_umol_h_L_a95", 2.0), ("AUC, reached in 95 % of viable cells", "2", "µM h"))
         self.assertEqual(units.keyed("hypoxic_fraction_2_5", 0.1), ("Hypoxic fraction, pO₂ < 2.5 mmHg", "10", "%"))
         self.assertEqual(units.keyed("kind", "nodule"), ("Kind", "nodule", ""))
+        self.assertEqual(units.keyed("blood_inflow_nl_per_min", 3.0), ("Blood inflow", "3", "nl/min"))
+        self.assertEqual(units.keyed("diffusivity_um2_s", 117.0), ("Diffusivity", "117", "µm²/s"))
 
     def test_durations(self):
         self.assertEqual(units.duration(86400), "24 h")

@@ -32,12 +32,13 @@ const std::set<std::string> geometry_names{"nodes",  "node_ids", "segments", "se
 struct Item {
   std::string name, unit, long_name;
   Stored type = Stored::float32;
-  bool on_nodes = false;
+  bool on_nodes = false, of_cycle = false;
 };
 
 struct TimeFile {
   std::string file;  // relative to the run directory
   double seconds = 0;
+  long cycle = 0;
   std::vector<Item> fields, network;
 };
 
@@ -259,10 +260,12 @@ TimeFile RunWriter::State::describe(const std::string& name) const {
     Item result{.name = data, .unit = file.text_attribute(path, "unit"), .long_name = {}, .type = file.stored(path)};
     if (file.has_attribute(path, "long_name")) result.long_name = file.text_attribute(path, "long_name");
     if (file.has_attribute(path, "on")) result.on_nodes = file.text_attribute(path, "on") == "nodes";
+    result.of_cycle = file.has_attribute(path, "of_cycle");
     return result;
   };
   TimeFile result{.file = name, .fields = {}, .network = {}};
   if (file.has_attribute("/", "time")) result.seconds = file.number_attribute("/", "time");
+  if (file.has_attribute("/", "cycle")) result.cycle = std::lround(file.number_attribute("/", "cycle"));
   for (const auto& data : file.datasets("/fields")) {
     result.fields.push_back(item("/fields", data));
     if (file.extent("/fields/" + data) != grid_extent(grid))
@@ -334,6 +337,7 @@ void RunWriter::State::write_fields(Hdf5Writer* file, const std::string& group,
       file->create(path, field.double_precision ? Stored::float64 : Stored::float32, grid_extent(grid));
       file->attribute(path, "unit", field.unit);
       file->attribute(path, "long_name", field.long_name);
+      if (field.of_cycle) file->attribute(path, "of_cycle", true);
     });
     const auto sink = [&](const LocalBox& part, const auto* values) {
       file->write_box(path, zyx(part.start), zyx(part.size), values);
@@ -373,6 +377,9 @@ std::unique_ptr<Hdf5Writer> RunWriter::State::begin_run_file(std::uint64_t extra
   file->attribute("/grid", "order", "zyx");
   file->write("/time", std::span<const double>(times), {times.size()});
   file->attribute("/time", "unit", "s");
+  std::vector<long> cycles;
+  for (const auto& one : files) cycles.push_back(one.cycle);
+  file->write("/cycle", std::span<const long>(cycles), {cycles.size()});
   file->group("/fields");
   show_fields(*file);
   if (nodes > 0) show_network(*file);
@@ -469,6 +476,10 @@ void RunWriter::State::write_xdmf() const {
     return;
   }
   std::vector<XdmfTime> listed;
+  // The last time of each cycle, where there is more than one.
+  std::map<long, const TimeFile*> cycles;
+  for (const auto& file : files) cycles[file.cycle] = &file;
+  if (cycles.size() == 1) cycles.clear();
   const auto array = [](const Item& item, const std::string& source, const std::string& group) {
     return XdmfArray{.name = item.name,
                      .unit = item.unit,
@@ -481,6 +492,14 @@ void RunWriter::State::write_xdmf() const {
     XdmfTime time{.seconds = file.seconds, .fields = {}, .network = {}};
     for (const auto& item : file.fields) time.fields.push_back(array(item, file.file, "/fields"));
     for (const auto& item : constants) time.fields.push_back(array(item, constant_file, "/fields"));
+    // At every time, because ParaView offers the arrays of the first.
+    for (const auto& [cycle, end] : cycles) {
+      for (const auto& item : end->fields) {
+        if (!item.of_cycle) continue;
+        time.fields.push_back(array(item, end->file, "/fields"));
+        time.fields.back().name += fmt::format("_cycle_{}", cycle);
+      }
+    }
     for (const auto& item : file.network) time.network.push_back(array(item, file.file, network_group));
     listed.push_back(std::move(time));
   }
@@ -541,11 +560,11 @@ void RunWriter::write_constant(std::span<const FieldOutput> fields) {
   });
 }
 
-void RunWriter::write_time(double seconds, std::span<const FieldOutput> fields,
-                           std::span<const NetworkOutput> network) {
+void RunWriter::write_time(double seconds, std::span<const FieldOutput> fields, std::span<const NetworkOutput> network,
+                           long cycle) {
   State& run = *state_;
   std::unique_ptr<Hdf5Writer> file;
-  TimeFile entry{.file = time_name(run.next_index), .seconds = seconds, .fields = {}, .network = {}};
+  TimeFile entry{.file = time_name(run.next_index), .seconds = seconds, .cycle = cycle, .fields = {}, .network = {}};
   on_root(run.comm, [&] {
     if (!run.times.empty() && !(seconds > run.times.back()))
       throw IoError(fmt::format("output times must increase: {} s follows {} s", seconds, run.times.back()));
@@ -561,6 +580,7 @@ void RunWriter::write_time(double seconds, std::span<const FieldOutput> fields,
     file->attribute("/", "schema_version", static_cast<long>(build_info::schema_version));
     file->attribute("/", "time", seconds);
     file->attribute("/", "epoch", 0L);
+    file->attribute("/", "cycle", cycle);
     for (const auto& data : network) {
       const std::string path = std::string(network_group) + "/" + data.name;
       file->write(path, data.values, {data.values.size()});
@@ -577,7 +597,8 @@ void RunWriter::write_time(double seconds, std::span<const FieldOutput> fields,
       entry.fields.push_back({.name = field.name,
                               .unit = field.unit,
                               .long_name = field.long_name,
-                              .type = field.double_precision ? Stored::float64 : Stored::float32});
+                              .type = field.double_precision ? Stored::float64 : Stored::float32,
+                              .of_cycle = field.of_cycle});
     run.files.push_back(std::move(entry));
     ++run.next_index;
   });

@@ -20,6 +20,7 @@ struct FieldOutput {
   std::string name, unit, long_name;
   std::span<const double> values;  ///< of the local box
   bool double_precision = false;
+  bool of_cycle = false;  ///< sums up a treatment cycle: XDMF shows it for each cycle under a name of its own
 };
 
 /// The vessels of an epoch in m; only rank 0's is used. Ids persist through epochs. `born` and `died` (s; NaN: not yet)
@@ -94,8 +95,10 @@ class RunWriter {
   /// Fields that do not change with time (tissue label, porosity): stored once, shown at every time. Before write_time;
   /// after a reopen they must be given again.
   void write_constant(std::span<const FieldOutput> fields);
-  /// Writes DIR/times/time_NNNNNN.h5, then refreshes run.h5 and run.xdmf. Times increase.
-  void write_time(double seconds, std::span<const FieldOutput> fields, std::span<const NetworkOutput> network = {});
+  /// Writes DIR/times/time_NNNNNN.h5, then refreshes run.h5 and run.xdmf. Times increase. `cycle`: number of the
+  /// treatment cycle, 0 where there is none.
+  void write_time(double seconds, std::span<const FieldOutput> fields, std::span<const NetworkOutput> network = {},
+                  long cycle = 0);
   /// Sets the time courses under /series, all as long as `time` [s], shown from the next refresh on. Only rank 0's
   /// count.
   void set_series(std::vector<double> time, Columns series);

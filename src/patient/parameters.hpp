@@ -257,13 +257,14 @@ SANCTUARY_SWITCH(subgrid_exchange,
 }  // namespace mechanisms
 
 namespace output {
-inline constexpr Parameter times{.key = "output.times",
-                                 .kind = Kind::numbers,
-                                 .unit = "h",
-                                 .range = {0, 1e6},
-                                 .text = "0, 1, 6, 24 h",
-                                 .meaning = "Times at which fields are written, besides the end",
-                                 .source = "choice"};
+inline constexpr Parameter times{
+    .key = "output.times",
+    .kind = Kind::numbers,
+    .unit = "h",
+    .range = {0, 1e6},
+    .text = "0, 1, 6, 24 h",
+    .meaning = "Times at which fields are written, besides the ends of treatment cycles and of the run",
+    .source = "choice"};
 inline constexpr Parameter fields{.key = "output.fields",
                                   .kind = Kind::texts,
                                   .text = "all",

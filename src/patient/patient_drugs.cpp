@@ -327,8 +327,7 @@ void Patient::start_cycle() {
     for (Judged& j : judged_) {
       const Sanctuary found = sanctuary(j);
       nlohmann::json row = sanctuary_json(found);
-      row["cycle"] = cycle_;
-      row["end_h"] = time_ / 3600;
+      row.update({{"cycle", cycle_}, {"start_h", cycle_start_ / 3600}, {"end_h", time_ / 3600}});
       for (std::size_t c = 0; c < tumour_.size(); ++c) {
         const bool in = found.label[c] > 0 && (found.label[c] & 1) != 0;
         j.in_s1[c] *= in ? 1.0 : 0.0;
@@ -338,8 +337,7 @@ void Patient::start_cycle() {
     }
     for (std::size_t d = 0; d < settings_.drugs.size(); ++d) {
       nlohmann::json row = exposure_json(d);
-      row["cycle"] = cycle_;
-      row["end_h"] = time_ / 3600;
+      row.update({{"cycle", cycle_}, {"start_h", cycle_start_ / 3600}, {"end_h", time_ / 3600}});
       finished_cycles_["exposure"][settings_.drugs[d].name].push_back(std::move(row));
     }
     set_cycling_shares();

@@ -91,6 +91,9 @@ void Patient::record_series(double dt) {
     };
     push(name + "_plasma", "umol/L", plasma / micromolar);
     push(name + "_plasma_unbound", "umol/L", course.drug.unbound(plasma) / micromolar);
+    // A payload is a drug of its own; any other metabolite stays in plasma.
+    if (course.plasma->model().metabolite.fraction > 0 && course.drug.payload.empty())
+      push(name + "_metabolite_plasma", "umol/L", course.plasma->metabolite(time_) / micromolar);
     const ReadAccess free(course.transport->cells());
     mean("_free_mean", [&](std::size_t c) { return free[c]; });
     mean("_cells_mean", [&](std::size_t c) { return r.in_cells(c); });
@@ -210,6 +213,11 @@ void Patient::with_output(
     for (std::size_t c = 0; c < cells; ++c) values[c] = value_of(c);
     fields.push_back({name, unit, meaning, values, settings_.double_precision});
   };
+  const auto add_of_cycle = [&](const std::string& name, const std::string& unit, const std::string& meaning,
+                                auto&& value_of) {
+    add(name, unit, meaning, value_of);
+    if (wanted(name)) fields.back().of_cycle = true;
+  };
   const ReadAccess pressure(fluid_.pressure.get()), po2(oxygen_.cells.get());
   add("interstitial_pressure", "mmHg", "interstitial fluid pressure",
       [&](std::size_t c) { return pressure[c] / mmhg; });
@@ -248,9 +256,10 @@ void Patient::with_output(
       add(name + key, "umol/L", what, [&](std::size_t c) { return value_of(c) / micromolar; });
     };
     const auto record = [&](const std::string& key, const std::string& what, const DrugResponse::Record& of) {
-      add(name + "_auc" + key, "umol h/L", "area under " + what,
-          [&](std::size_t c) { return of.area[c] / (micromolar * hour); });
-      add(name + "_cmax" + key, "umol/L", "largest " + what, [&](std::size_t c) { return of.peak[c] / micromolar; });
+      add_of_cycle(name + "_auc" + key, "umol h/L", "area under " + what,
+                   [&](std::size_t c) { return of.area[c] / (micromolar * hour); });
+      add(name + "_cmax" + key, "umol/L", "largest value of " + what,
+          [&](std::size_t c) { return of.peak[c] / micromolar; });
       add(name + "_time_above" + key, "h", "time above its threshold of " + what,
           [&](std::size_t c) { return of.above[c] / hour; });
     };
@@ -280,12 +289,13 @@ void Patient::with_output(
   for (const Judged& j : judged_) {
     if (!wanted(j.name + "_log_kill") && !wanted(j.name + "_sanctuary") && !wanted(j.name + "_net_growth")) continue;
     const Sanctuary found = sanctuary(j);
-    add(j.name + "_log_kill", "1", "log10 kill of the cells of the cycle's start",
-        [&](std::size_t c) { return found.log_kill[c]; });
-    add(j.name + "_sanctuary", "1", "1 S1, 2 S2 (delivery), 4 S4 (protection), summed; -1 outside the viable tumour",
-        [&](std::size_t c) { return found.label[c]; });
-    add(j.name + "_net_growth", "1", "1 where growth would make up for death over the cycle (S0)",
-        [&](std::size_t c) { return found.grows.empty() ? 0.0 : static_cast<double>(found.grows[c]); });
+    add_of_cycle(j.name + "_log_kill", "1", "log10 kill of the cells of the cycle's start",
+                 [&](std::size_t c) { return found.log_kill[c]; });
+    add_of_cycle(j.name + "_sanctuary", "1",
+                 "1 S1, 2 S2 (delivery), 4 S4 (protection), summed; -1 outside the viable tumour",
+                 [&](std::size_t c) { return found.label[c]; });
+    add_of_cycle(j.name + "_net_growth", "1", "1 where growth would make up for death over the cycle (S0)",
+                 [&](std::size_t c) { return found.grows.empty() ? 0.0 : static_cast<double>(found.grows[c]); });
   }
 
   std::vector<NetworkOutput> network;
@@ -485,7 +495,8 @@ Patient::Findings Patient::findings() const {
       o[name + "_retardation"] = figures.retardation;
       positive += regimen_->courses()[d].response->positive_steps();
       auto& kept = out.summary["exposure"][name];
-      kept = {{"cycle", cycle_}, {"start_h", cycle_start_ / hour}, {"last", exposure}};
+      kept = {
+          {"cycle", cycle_}, {"start_h", cycle_start_ / hour}, {"to_date", time_ < cycle_end()}, {"last", exposure}};
       if (finished_cycles_.contains("exposure")) kept["cycles"] = finished_cycles_["exposure"][name];
     }
     for (const Judged& judged : judged_) {
@@ -538,6 +549,14 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
                                      {"error", e.error},
                                      {"allowed", e.allowed}}});
   }
+  // Figures of the cycles before the last, each a group.
+  const auto add_cycles = [&](const std::string& part, const std::string& name) {
+    if (!finished_cycles_.contains(part)) return;
+    for (const auto& row : finished_cycles_[part][name]) {
+      const std::string cycle = std::to_string(row["cycle"].get<int>());
+      groups.push_back({.path = "/" + part + "/" + name + "/cycle_" + cycle, .attributes = flattened(row)});
+    }
+  };
   std::vector<std::vector<double>> labels(judged_.size()), kills(judged_.size());
   const std::vector<double> weight = cycle_density();
   std::vector<Columns> histograms;  // of each drug
@@ -549,7 +568,9 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
     histograms.push_back({{"histogram_dose", {"umol h/L", dose}}, {"histogram_fraction", {"1", v.fraction}}});
     GroupOutput group{.path = "/exposure/" + settings_.drugs[d].name, .columns = histograms.back()};
     group.attributes = exposure_json(d);
+    group.attributes["cycle"] = cycle_;
     groups.push_back(std::move(group));
+    add_cycles("exposure", settings_.drugs[d].name);
   }
   for (std::size_t k = 0; k < judged_.size(); ++k) {
     const Judged& judged = judged_[k];
@@ -565,10 +586,7 @@ void Patient::with_groups(const std::function<void(std::span<const GroupOutput>)
     group.attributes["cycle"] = cycle_;
     groups.push_back(std::move(group));
     if (!s.table.empty()) groups.push_back({.path = path + "/regions", .columns = region_columns(s.table)});
-    if (!finished_cycles_.contains("sanctuary")) continue;
-    for (const auto& row : finished_cycles_["sanctuary"][judged.name])
-      groups.push_back(
-          {.path = path + "/cycle_" + std::to_string(row["cycle"].get<int>()), .attributes = flattened(row)});
+    add_cycles("sanctuary", judged.name);
   }
   use(groups);
 }

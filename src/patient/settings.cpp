@@ -206,6 +206,8 @@ PatientSettings patient_settings(const Deck& deck) {
                        " h lies after the end of the run; leave it out or set patient.duration");
     }
   }
+  // Fields that sum up a cycle are whole at its end (summed up as the patient does).
+  for (double end = s.cycle; !s.drugs.empty() && end < s.duration; end += s.cycle) s.output_times.push_back(end);
   s.output_times.push_back(s.duration);
   std::sort(s.output_times.begin(), s.output_times.end());
   s.output_times.erase(std::unique(s.output_times.begin(), s.output_times.end()), s.output_times.end());

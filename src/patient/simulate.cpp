@@ -157,7 +157,7 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
     const auto& times = writer.times();
     if (times.empty() || times.back() < patient.time()) {
       patient.with_output([&](std::span<const FieldOutput> fields, std::span<const NetworkOutput> network) {
-        writer.write_time(patient.time(), fields, network);
+        writer.write_time(patient.time(), fields, network, settings.drugs.empty() ? 0 : patient.cycle());
       });
     }
     writing += seconds_since(start);

@@ -327,6 +327,40 @@ TEST_F(RunFile, WorksWithoutNetwork) {
   }
 }
 
+TEST_F(RunFile, EachCycleHasFieldsOfItsOwnInParaview) {
+  const fs::path& path = directory.path();
+  const auto values = values_of(box, 3);
+  const auto write = [&](RunWriter& run, double seconds, long cycle) {
+    FieldOutput kill{"kill", "1", "", values};
+    kill.of_cycle = true;
+    run.write_time(seconds, std::array{kill, FieldOutput{"p", "Pa", "", values}}, {}, cycle);
+  };
+  {
+    RunWriter run(comm, path, record(), grid, box, {});
+    write(run, 1, 1);
+    write(run, 2, 1);
+    if (root) {
+      EXPECT_EQ(read_text(path / "run.xdmf").find("_cycle_"), std::string::npos);  // one needs no name
+    }
+    write(run, 3, 2);
+  }
+  auto run = RunWriter::reopen(comm, path, record(), grid, box, {}, 3.0);
+  write(run, 4, 2);
+  if (!root) return;
+  EXPECT_EQ(Hdf5Reader(path / "run.h5").integers("/cycle"), (std::vector<long>{1, 1, 2, 2}));
+  const std::string text = read_text(path / "run.xdmf");
+  EXPECT_EQ(text.find("p_cycle"), std::string::npos);
+  for (const auto& [name, end] :
+       {std::pair{"kill_cycle_1", "times/time_000001.h5"}, {"kill_cycle_2", "times/time_000003.h5"}}) {
+    int times = 0;
+    for (std::size_t at = 0; (at = text.find(std::string("Name=\"") + name + '"', at)) != std::string::npos; ++times) {
+      at = text.find("times/", at);
+      EXPECT_EQ(text.substr(at, std::string(end).size()), end) << name;
+    }
+    EXPECT_EQ(times, 4) << name;
+  }
+}
+
 TEST_F(RunFile, FullDiskIsAnErrorOnAllRanksAndHarmsNothing) {
   const char* small = std::getenv("SANCTUARY_SMALL_DISK");
   if (small == nullptr) GTEST_SKIP() << "skipped: needs a small disk, run by tests/command/run_file_test.py";
