@@ -138,6 +138,8 @@ TEST(Drug, DoxorubicinOfTheLibraryIsInSiUnits) {
   EXPECT_NEAR(d.uptake.maximum * d.molar_mass * 1e5, 4.67e-15, 0.01e-15);  // [kg/s] per 1e5 cells, tissue_transport.csv
   EXPECT_NEAR(d.uptake.half_outside, 219e-6 / 0.54352, 1e-12);
   EXPECT_NEAR(d.uptake.half_inside * d.molar_mass, 1.37e-12 / 1e5, 1e-24);
+  EXPECT_NEAR(d.interior.on_rate * d.interior.sites * 3600, 1.22, 1e-3);      // Andrean 2025 [1/h]
+  EXPECT_NEAR(d.interior.off_rate * 25 * 3600 / std::numbers::ln2, 1, 1e-3);  // Laginha 2005: 25 h
   EXPECT_NEAR(d.kill.ec50, 55e-6 * (2.4 / std::numbers::ln2 - 1), 1e-12);
   EXPECT_NEAR(d.diffusivity.value_or(0), 117e-12, 1e-22);
   EXPECT_EQ(d.effect, EffectSite::cell);

@@ -373,13 +373,20 @@ TEST(Cycles, EachIsFoundApartAndTheNextStartsWithTheSurvivors) {
 }
 
 TEST(Cycles, ARunThatIsInterruptedInTheSecondIsTheWhole) {
-  const std::string text = doxorubicin + simple_drug("second",
-                                                     "dose_flat = 60 mg\nemax = 2 1/h\nic50 = 0.5 uM\nassay_duration = "
-                                                     "1 h\ndamage_delay = 0.3 h\ncell_sites = 1 uM\ncell_on_rate = 10 "
-                                                     "1/(uM h)\ncell_off_rate = 1 1/h\ndamage_repair = 0.2 1/h\n");
-  const std::vector<Override> changes = three_cycles + std::vector<Override>{{"tumour.resistant_share", "0.1"},
+  // The second drug is strong in the first cycle and gone thereafter.
+  const std::string text =
+      doxorubicin +
+      simple_drug("second",
+                  "dose_flat = 400 mg\nemax = 10 1/h\nic50 = 5 uM\nassay_duration = 0.2 h\ndamage_delay = "
+                  "0.02 h\ncell_sites = 1 uM\ncell_on_rate = 10 1/(uM h)\ncell_off_rate = 1 1/h\n"
+                  "damage_repair = 0.2 1/h\n");
+  const std::vector<Override> changes = three_cycles + std::vector<Override>{{"drug.second.clearance", "400 L/h"},
+                                                                             {"tumour.resistant_share", "0.1"},
                                                                              {"drug.doxorubicin.resistance_fold", "9"}};
   const Treated whole = run(text, changes);
+  // Less lies in S1 in the first cycle than later: what was in it before counts.
+  const auto& of_both = whole.summary.at("sanctuary").at("regimen");
+  ASSERT_LT(of_both.at("s3").at("share").get<double>(), 0.9 * of_both.at("s1").at("share").get<double>());
   const std::filesystem::path place = std::filesystem::path(::testing::TempDir()) / "sanctuary_cycles_checkpoint";
   std::filesystem::remove_all(place);
   {
