@@ -276,6 +276,19 @@ void TransportSolver::hold_up(const Stage& stage, std::vector<double>& sink) {
   }
 }
 
+void TransportSolver::react_from_zero(const Stage& stage, LocalReaction& reaction, std::vector<double>& sink) {
+  TransportSetup& s = *setup_;
+  const std::size_t cells = grid_->local_cells();
+  const ReadAccess c(stage.cells);
+  if (*std::min_element(c.data(), c.data() + cells) >= 0) return;
+  s.above_.assign(c.data(), c.data() + cells);
+  raise_to_zero(cells, s.above_.data());
+  const WriteAccess r(s.residual_.get());
+  add_scaled(cells, grid_->cell_volume(), sink.data(), r.data());
+  reaction.stage(stage.number, s.above_, sink, s.derivative_);
+  add_scaled(cells, -grid_->cell_volume(), sink.data(), r.data());
+}
+
 bool TransportSolver::keeps_positive() const { return keep_bounds && bounds.lowest == 0 && !corrects(); }
 
 bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, StepReport& report) {
@@ -312,7 +325,8 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       {rms(stage.cells), 1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
   double unit = 0;
   const bool held_up = stage.number > 0 && matrices && keeps_positive() && !trial_.starts_below;
-  bool nonlinear = stage.reacts, left_by_rounding = false, stays = false, swings = false;
+  bool nonlinear = stage.reacts, left_by_rounding = false, swings = false;
+  int stays = 0;  // iterations in a row that hardly lessened the residual
   double last_norm = std::numeric_limits<double>::infinity();
   if (matrices && stage.number > 0) s.held_[static_cast<std::size_t>(stage.number)].assign(cells, 0.0);
   bool handed_back = false;  // `residual_` holds all but the reaction: what the linear solver left
@@ -367,10 +381,12 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
         return false;
       }
       const bool done = norm <= used_tolerance_;
-      stays = left_by_rounding || norm > 0.3 * last_norm;
+      stays = norm > 0.3 * last_norm ? stays + 1 : 0;
       last_norm = norm;
-      if (newton > 0 && (done || (stays && norm <= used_tolerance_ * stiffened))) {
+      const bool rounding = left_by_rounding || stays >= 5;
+      if (newton > 0 && (done || (rounding && norm <= used_tolerance_ * stiffened))) {
         if (held_up) add_scaled(cells, 1.0, s.held_[static_cast<std::size_t>(stage.number)].data(), sink.data());
+        if (stage.number > 0 && stage.reacts && keeps_positive()) react_from_zero(stage, *reaction, sink);
         return true;
       }
       if (left_by_rounding) return false;
@@ -383,7 +399,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     }
     ++report.newton;
     // Where what cells give back saturates, the sink is steepest in between, and Newton's method may swing about it.
-    swings = newton > (held_up ? 10 : 2) && stays && !swings;
+    swings = newton > (held_up ? 10 : 2) && stays > 0 && !swings;
     if (swings) petsc(VecCopy(stage.cells, s.result_.get()));
     const double spared = linear_fraction > 0 ? 0.7 : 0.3;  // for what Newton leaves
     const double wanted = nonlinear ? std::max(spared * used_tolerance_, 1e-3 * norm) / stiffened : used_tolerance_;
@@ -717,6 +733,23 @@ long TransportSolver::limit_second_start() {
   return static_cast<long>(all[4]);
 }
 
+void TransportSolver::spread_residual(const double* end) {
+  // The second stage is not below zero; what its residual adds to the amounts goes to all cells by what they hold.
+  const std::size_t cells = grid_->local_cells();
+  std::array<double, 2> sum{};
+  const ReadAccess u(setup_->second_.get());
+  const WriteAccess c(setup_->result_.get());
+  for (std::size_t i = 0; i < cells; ++i) {
+    sum[0] += end[i] * c[i];
+    sum[1] += end[i] * std::max(u[i], 0.0);
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, grid_->comm());
+  const double factor = sum[1] > 0 ? sum[0] / sum[1] : 0.0;
+  constexpr double most = 1e-6;
+  if (!(std::abs(factor - 1) <= most)) return;
+  for (std::size_t i = 0; i < cells; ++i) c[i] = factor * std::max(u[i], 0.0);
+}
+
 bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums) {
   TransportSetup& s = *setup_;
   const double volume = grid_->cell_volume();
@@ -984,12 +1017,14 @@ void TransportSolver::try_step(StepReport& report) {
     sums.exchanged += lack;
     sums.blood_out -= lack;
   }
+  const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
+  if (keeps_positive() && extremes(s.result_.get())[0] < 0 && extremes(s.second_.get())[0] >= -rounding)
+    spread_residual(end);
   const auto outside_bounds = [&] {
     const auto range = extremes(s.result_.get());
     return std::max({bounds.lowest - range[0], range[1] - bounds.highest, 0.0});
   };
   double excess = outside_bounds();
-  const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
   if (keep_bounds && (bounds.local || excess > rounding)) {
     if (reaction && keeps_positive() && !bounds.local) {
       report.converged = false;

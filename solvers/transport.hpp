@@ -232,6 +232,9 @@ class TransportSolver {
   [[nodiscard]] long limit_second_start();
   void hold_up(const Stage& stage, std::vector<double>& sink);
   [[nodiscard]] bool keeps_positive() const;
+  void spread_residual(const double* end);
+  /// The reaction again at what is not below zero: what rounding left there is no amount to react.
+  void react_from_zero(const Stage& stage, LocalReaction& reaction, std::vector<double>& sink);
   [[nodiscard]] TransportSetup::Blend& blend_scratch();
   [[nodiscard]] bool corrects() const;
   void start_correction();

@@ -145,16 +145,19 @@ double DrugResponse::given(std::size_t i, std::size_t stage, bool cells) const {
   return sum;
 }
 
-bool DrugResponse::starts_below(std::size_t i) const {
-  if (binds_ && bound_.star(i) < 0) return true;
+bool DrugResponse::starts_outside(std::size_t i) const {
+  if (binds_ && (bound_.star(i) < 0 || bound_.star(i) > drug_.binding.sites * site_factor_[i])) return true;
   if (enters_ && inside_.star(i) < 0) return true;
-  if (holds_ && held_.star(i) < 0) return true;
+  if (holds_) {
+    const double sites = drug_.interior.sites * kill_->population().cell_volume * kill_->density(2)[i];
+    if (held_.star(i) < 0 || held_.star(i) > std::max(sites, held_.first[i])) return true;
+  }
   return has_target() && (free_targets_.star(i) < 0 || complexes_.star(i) < 0 || internalised_.star(i) < 0);
 }
 
 std::span<char> DrugResponse::fall_back_impl() {
   for (std::size_t i = 0; i < below_.size(); ++i) {
-    below_[i] = starts_below(i) ? 1 : 0;
+    below_[i] = starts_outside(i) ? 1 : 0;
     for (const DrugResponse* carrier : carriers_) below_[i] |= carrier->below_[i];
   }
   return below_;

@@ -17,9 +17,9 @@ namespace sanctuary {
 /// on tumour cells; release of what dead cells held; its own release of a payload; and the exposure that all this adds
 /// up to. All of it is solved with the free concentration in the stages of the transport, cell by cell.
 ///
-/// In a cell of the grid where the second stage of the method would start from a negative amount, the step goes on from
-/// the first stage by an implicit Euler step over the rest of it: of first order there, with every amount positive and
-/// every sum kept.
+/// In a cell of the grid where the second stage of the method would start from a negative amount, or from more on sites
+/// than there are, the step goes on from the first stage by an implicit Euler step over the rest of it: of first order
+/// there, with every amount positive and every sum kept.
 class DrugResponse final : public LocalReaction {
  public:
   /// `accessible`: share of the tissue volume open to the drug; `site_factor`: matrix sites of each owned cell over
@@ -130,7 +130,7 @@ class DrugResponse final : public LocalReaction {
   [[nodiscard]] std::span<char> fall_back_impl() override;
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
 
-  [[nodiscard]] bool starts_below(std::size_t i) const;
+  [[nodiscard]] bool starts_outside(std::size_t i) const;
   [[nodiscard]] Rates rates(std::size_t i, int stage, double c) const;
   /// What carriers set free, in fluid or in cells [mol/(m^3 s)]: as a stage of this drug takes it, and as they give it.
   [[nodiscard]] double source(std::size_t i, int stage, bool cells) const;
