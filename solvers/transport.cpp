@@ -962,10 +962,12 @@ void TransportSolver::try_step(StepReport& report) {
   {
     const ReadAccess known(s.known_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
     const WriteAccess amount(s.result_.get());
+    const std::span<const double> fell_back = reaction ? reaction->fell_back() : std::span<const double>{};
     for (std::size_t i = 0; i < cells; ++i) {
       double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
                                    : dt * sdirk::gamma * (k2[i] - k1[i]);
       if (trial_.limited && s.blend_->share[i] < 1) estimate = 0;
+      if (!fell_back.empty() && fell_back[i] > 0) estimate = 0;
       if (!trial_.falls_back.empty() && trial_.falls_back[i]) estimate = 0;
       // What a stiff sink undoes within the step is no error of it (Hosea and Shampine 1996, Appl Numer Math 20:21).
       if (reaction) estimate /= 1 + sdirk::gamma * dt * std::max(s.derivative_[i], 0.0) / end[i];
@@ -1055,10 +1057,14 @@ void TransportSolver::accept() {
     const std::span<const double> first{y1.data(), cells}, second{y2.data(), cells};
     reaction->end(true, first, second);
   }
-  if (!falls_back.empty()) {  // to the rate at the end of the step
+  if (!falls_back.empty()) {  // to the mean rate over the rest of the step
+    const double* end = changes_ ? accessible_end_.data() : accessible_.data();
+    const ReadAccess y1(s.first_.get()), y2(s.second_.get());
     const WriteAccess k2(s.slope_second_.get());
     for (std::size_t i = 0; i < cells; ++i) {
-      if (falls_back[i]) k2[i] += (1 - sdirk::gamma / (1 - sdirk::gamma)) * s.sink_[2][i];
+      if (!falls_back[i]) continue;
+      const double first = accessible_[i] + sdirk::gamma * (end[i] - accessible_[i]);
+      k2[i] = (end[i] * y2[i] - first * y1[i]) / ((1 - sdirk::gamma) * dt);
     }
   }
   petsc(VecWAXPY(bend_.get(), -1.0, s.slope_first_.get(), s.slope_second_.get()));

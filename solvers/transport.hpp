@@ -32,6 +32,9 @@ class LocalReaction {
   /// where else the solute itself would. There the second stage stands for 1 - gamma of the step, the first for gamma,
   /// and `stage(2)` gives sink and derivative times (1 - gamma)/gamma. Empty: the reaction knows no such step.
   [[nodiscard]] std::span<char> fall_back() { return fall_back_impl(); }
+  /// Above zero in the owned cells that did so in the step before, or empty. The solute comes out of such a step off
+  /// its balance with the reaction, which the first stage of the next one mends: no error of that one.
+  [[nodiscard]] std::span<const double> fell_back() const { return fell_back_impl(); }
   /// Sum over the owned cells of the squared errors of the own states of the step, each over its own tolerance: a cell
   /// at the tolerance adds 1 per state. Local. Called after the second stage.
   [[nodiscard]] double squared_error() const { return squared_error_impl(); }
@@ -47,6 +50,7 @@ class LocalReaction {
   virtual void stage_impl(int number, std::span<const double> concentration, std::span<double> sink,
                           std::span<double> derivative) = 0;
   [[nodiscard]] virtual std::span<char> fall_back_impl() { return {}; }
+  [[nodiscard]] virtual std::span<const double> fell_back_impl() const { return {}; }
   [[nodiscard]] virtual double squared_error_impl() const { return 0; }
   [[nodiscard]] virtual int error_states_impl() const { return 0; }
   virtual void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) = 0;

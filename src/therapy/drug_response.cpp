@@ -39,7 +39,7 @@ DrugResponse::DrugResponse(MPI_Comm comm, const Drug& drug, const CellKill& kill
   if (site_factor_.empty()) site_factor_.assign(n, 1.0);
   holds_ = enters_ && drug.interior.sites > 0;
   for (State* s : all_states()) s->resize(n);
-  last_free_.assign(n, 0.0);
+  for (auto* v : {&last_free_, &fell_back_}) v->assign(n, 0.0);
   below_.assign(n, 0);
   const CellPopulation& cells = kill.population();
   if (has_target()) {
@@ -77,7 +77,7 @@ std::vector<DrugResponse::State*> DrugResponse::all_states() {
 }
 
 std::vector<DrugResponse::Named> DrugResponse::states() {
-  std::vector<Named> all{{"last_free", &last_free_}};
+  std::vector<Named> all{{"last_free", &last_free_}, {"fell_back", &fell_back_}};
   const auto add = [&](const std::string& name, State& s) {
     all.push_back({name, &s.value});
     all.push_back({name + "_slope", &s.slope});
@@ -317,7 +317,7 @@ double DrugResponse::squared_error_impl() const {
   const double allowed_amount = relative_tolerance_ * (std::sqrt(scale[0] / scale[1]) + least_amount_);
   const double allowed_target = relative_tolerance_ * std::sqrt(scale[2] / scale[1]);
   for (std::size_t i = 0; i < n; ++i) {
-    if (below_[i]) continue;  // positive and closed, of first order: no estimate applies
+    if (below_[i] || fell_back_[i] > 0) continue;  // positive and closed, of first order: no estimate applies
     if (enters_ && allowed_amount > 0) sum += std::pow(error(inside_, i) / allowed_amount, 2);
     if (targets && allowed_target > 0)
       sum += std::pow(error(complexes_, i) / allowed_target, 2) + std::pow(error(internalised_, i) / allowed_target, 2);
@@ -340,6 +340,7 @@ void DrugResponse::end_impl(bool accepted, std::span<const double> first, std::s
       sums[set_free_inside] += w1 * given(i, 0, true) + w2 * given(i, 1, true);
     }
     below += below_[i];
+    fell_back_[i] = below_[i];
   }
   MPI_Allreduce(MPI_IN_PLACE, sums.data(), static_cast<int>(booked), MPI_DOUBLE, MPI_SUM, comm_);
   for (double& s : sums) s *= cell_volume_;

@@ -128,6 +128,7 @@ class DrugResponse final : public LocalReaction {
   [[nodiscard]] double squared_error_impl() const override;
   [[nodiscard]] int error_states_impl() const override { return has_target() ? 3 : 1; }
   [[nodiscard]] std::span<char> fall_back_impl() override;
+  [[nodiscard]] std::span<const double> fell_back_impl() const override { return fell_back_; }
   void end_impl(bool accepted, std::span<const double> first, std::span<const double> second) override;
 
   [[nodiscard]] bool starts_outside(std::size_t i) const;
@@ -147,8 +148,8 @@ class DrugResponse final : public LocalReaction {
   double least_amount_ = 0;  // [mol/m^3], see the constructor
   double dt_ = 0;
   State bound_, inside_, held_, free_targets_, complexes_, internalised_;
-  std::vector<double> last_free_;
-  std::vector<char> below_;  // steps that go on from the first stage
+  std::vector<double> last_free_, fell_back_;  // at the end of the last step; 1 where that went on from its first stage
+  std::vector<char> below_;                    // steps that go on from the first stage
   Record free_record_, bound_record_, cells_record_, complexes_record_, internalised_record_;
   std::vector<DrugResponse*> carriers_;
   // What is set free in fluid and in living cells at the stages, with the weights of the method, per tissue volume
