@@ -276,17 +276,12 @@ void TransportSolver::hold_up(const Stage& stage, std::vector<double>& sink) {
   }
 }
 
-void TransportSolver::react_from_zero(const Stage& stage, LocalReaction& reaction, std::vector<double>& sink) {
-  TransportSetup& s = *setup_;
-  const std::size_t cells = grid_->local_cells();
-  const ReadAccess c(stage.cells);
-  if (*std::min_element(c.data(), c.data() + cells) >= 0) return;
-  s.above_.assign(c.data(), c.data() + cells);
-  raise_to_zero(cells, s.above_.data());
-  const WriteAccess r(s.residual_.get());
-  add_scaled(cells, grid_->cell_volume(), sink.data(), r.data());
-  reaction.stage(stage.number, s.above_, sink, s.derivative_);
-  add_scaled(cells, -grid_->cell_volume(), sink.data(), r.data());
+double TransportSolver::exchanged(const NetworkMatrices& matrices, Vec cells, Vec network) {
+  matrices.exchange(cells, network, setup_->right_.get());
+  const ReadAccess e(setup_->right_.get());
+  double sum = 0;
+  for (std::size_t i = 0; i < drainage_.size(); ++i) sum += e[i];
+  return sum;
 }
 
 bool TransportSolver::keeps_positive() const { return keep_bounds && bounds.lowest == 0 && !corrects(); }
@@ -321,8 +316,9 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     }
   }
 
-  double level = std::max(
-      {rms(stage.cells), 1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
+  const double least_level =
+      std::max({1e-3 * std::abs(inlet(stage.time)), 1e-3 * std::abs(outside(stage.time)), 1e-9 * scale});
+  double level = std::max(least_level, rms(stage.cells));
   double unit = 0;
   const bool held_up = stage.number > 0 && matrices && keeps_positive() && !trial_.starts_below;
   bool nonlinear = stage.reacts, left_by_rounding = false, swings = false;
@@ -364,14 +360,18 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       s.derivative_.assign(cells, 0.0);
     }
     if (newton == 0) unit = diagonal_norm(stage, false);
-    if (held_up && nonlinear) hold_up(stage, sink);
     // Residuals are measured without the reaction, whose residual is left in the fluid. Where it is stiff rounding may
     // not allow that.
     const double stiffened = nonlinear ? std::max(diagonal_norm(stage, true) / unit, 1.0) : 1.0;
+    double measure = stiffened;  // of the coupled solver: the diagonal with all there is
+    if (held_up && nonlinear) {
+      hold_up(stage, sink);
+      measure = std::max(diagonal_norm(stage, true) / unit, 1.0);
+    }
     auto& diagonal = op_->diagonal();
     storage(cells, volume * stage.rate, stage.along, start, end, drainage_.data(), diagonal.data());
     if (matrices) add_scaled(cells, 1.0, matrices->cell_diagonal().data(), diagonal.data());
-    if (newton > 0) level = std::max(level, rms(stage.cells));
+    if (newton > 0) level = std::max(least_level, rms(stage.cells));
     used_tolerance_ = std::max(linear_tolerance, linear_fraction * allowed_ * volume * stage.rate / (unit * level));
     double norm = 0;
     if (nonlinear && (newton > 0 || linear_fraction == 0)) {
@@ -385,8 +385,24 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       last_norm = norm;
       const bool rounding = left_by_rounding || stays >= 5;
       if (newton > 0 && (done || (rounding && norm <= used_tolerance_ * stiffened))) {
-        if (held_up) add_scaled(cells, 1.0, s.held_[static_cast<std::size_t>(stage.number)].data(), sink.data());
-        if (stage.number > 0 && stage.reacts && keeps_positive()) react_from_zero(stage, *reaction, sink);
+        report.reason.clear();
+        const double* const held = s.held_[static_cast<std::size_t>(stage.number)].data();
+        if (stage.number > 0 && keeps_positive() && extremes(stage.cells)[0] < -1e-4 * held_below * scale) {
+          // What is left below zero is no amount: it goes to the residual, and the reaction starts from zero.
+          double& slip = trial_.slip[static_cast<std::size_t>(stage.number - 1)];
+          if (matrices) slip -= exchanged(*matrices, stage.cells, stage.network);
+          {
+            const WriteAccess c(stage.cells);
+            raise_to_zero(cells, c.data());
+            if (stage.reacts) reaction->stage(stage.number, {c.data(), cells}, sink, s.derivative_);
+          }
+          if (!stage.reacts) std::fill(sink.begin(), sink.end(), 0.0);
+          if (matrices) slip += exchanged(*matrices, stage.cells, stage.network);
+          if (held_up) add_scaled(cells, -1.0, held, sink.data());
+          handed_back = false;
+          (void)residual();
+        }
+        if (held_up) add_scaled(cells, 1.0, held, sink.data());
         return true;
       }
       if (left_by_rounding) return false;
@@ -400,9 +416,12 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
     ++report.newton;
     // Where what cells give back saturates, the sink is steepest in between, and Newton's method may swing about it.
     swings = newton > (held_up ? 10 : 2) && stays > 0 && !swings;
-    if (swings) petsc(VecCopy(stage.cells, s.result_.get()));
+    if (swings) {
+      petsc(VecCopy(stage.cells, s.result_.get()));
+      if (matrices) petsc(VecCopy(stage.network, s.network_residual_.get()));
+    }
     const double spared = linear_fraction > 0 ? 0.7 : 0.3;  // for what Newton leaves
-    const double wanted = nonlinear ? std::max(spared * used_tolerance_, 1e-3 * norm) / stiffened : used_tolerance_;
+    const double wanted = nonlinear ? std::max(spared * used_tolerance_, 1e-3 * norm) : used_tolerance_;
     const Vec right = nonlinear ? s.right_.get() : s.rhs_.get();
     SolveReport linear;
     for (int attempt = 0; attempt < 2 && !linear.converged; ++attempt) {
@@ -413,7 +432,7 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
                            (stage.number > 0 && !(change <= most && change >= 1 / most));
       if (matrices) {
         s.coupled_->set(*op_, matrices->blocks(), rebuild);
-        linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted, stage.cells, stage.network);
+        linear = s.coupled_->solve(right, s.network_rhs_.get(), level, wanted / measure, stage.cells, stage.network);
       } else {
         s.elliptic_->set(*op_, rebuild);
         linear = s.elliptic_->solve(right, stage.cells, {wanted * unit * level, Stop::Measure::absolute, 1, 500});
@@ -445,9 +464,8 @@ bool TransportSolver::solve_stage(const Stage& stage, LocalReaction* reaction, S
       left_by_rounding = true;
     }
     if (swings) {
-      const ReadAccess old(s.result_.get());
-      const WriteAccess c(stage.cells);
-      for (std::size_t i = 0; i < cells; ++i) c[i] = 0.5 * (c[i] + old[i]);
+      petsc(VecAXPBY(stage.cells, 0.5, 0.5, s.result_.get()));
+      if (matrices) petsc(VecAXPBY(stage.network, 0.5, 0.5, s.network_residual_.get()));
       handed_back = false;
     }
     if (nonlinear) continue;
@@ -489,7 +507,7 @@ TransportSolver::Sums TransportSolver::amounts(double time, double dt, bool reac
       for (std::size_t i = 0; i < drainage_.size(); ++i)
         held += volume * (first * s.held_[1][i] + second * s.held_[2][i]);
       local[0] += held;
-      local[4] -= held;
+      local[4] -= held + first * trial_.slip[0] + second * trial_.slip[1];
     }
     const double entering = first * inlet(time + sdirk::gamma * dt) + second * inlet(time + dt);
     for (std::size_t i = 0; i < node_inflow_.size(); ++i) {
@@ -641,16 +659,16 @@ long TransportSolver::limit_second_start() {
     for (std::size_t i = 0; i < cells; ++i) b.drained[i] = weight * std::max(drainage_[i] * c[i], 0.0);
   }
   const auto& n = grid_->size();
-  constexpr int most_rounds = 50;
+  constexpr int most_rounds = 20;
   for (int round = 0; round < most_rounds; ++round) {
     double below = 0;
     {
-      const WriteAccess given(b.low.get()), known(s.known_.get());
+      const WriteAccess keeps(b.low.get()), known(s.known_.get());
       for (long k = 0; k < n[2]; ++k) {
         for (long j = 0; j < n[1]; ++j) {
           for (long i = 0; i < n[0]; ++i) {
             const auto c = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
-            given[c] = 1;
+            keeps[c] = 0;
             if (known[c] >= least) continue;
             if (!trial_.falls_back.empty() && !trial_.falls_back[c] && s.sink_[1][c] > 0) {
               trial_.falls_back[c] = 1;
@@ -666,20 +684,20 @@ long TransportSolver::limit_second_start() {
               }
             }
             if (leaves <= 0) continue;
-            given[c] = std::max(1 + known[c] * volume / leaves, 0.0);
-            b.share[c] *= given[c];
+            keeps[c] = std::min(-known[c] * volume / leaves, 1.0);
+            b.share[c] *= 1 - keeps[c];
             ++below;
           }
         }
       }
     }
     if (sum_over(grid_->comm(), below) == 0) break;  // nothing is left to withhold
-    const Ghosted given(*grid_, b.low.get(), b.local.get());
+    const Ghosted kept(*grid_, b.low.get(), b.local.get());
     const WriteAccess known(s.known_.get());
     for (int axis = 0; axis < 3; ++axis) {
       const auto a = static_cast<std::size_t>(axis);
       const auto& extent = b.part.extent(axis);
-      const long stride = given.stride(axis);
+      const long stride = kept.stride(axis);
       const long inner[3] = {1, n[0], n[0] * n[1]};
       for (long k = 0; k < extent[2]; ++k) {
         for (long j = 0; j < extent[1]; ++j) {
@@ -689,7 +707,7 @@ long TransportSolver::limit_second_start() {
             const long place = grid_->start()[a] + at[a];
             const bool out = b.part[axis][f] > 0;                              // of the lower cell
             if (out ? place == 0 : place == grid_->spec().cells[a]) continue;  // comes from outside
-            const double keeps = 1 - given.line(j, k)[out ? i - stride : i];
+            const double keeps = kept.line(j, k)[out ? i - stride : i];
             if (keeps == 0) continue;
             const double amount = keeps * b.part[axis][f];
             b.part[axis][f] -= amount;
@@ -705,7 +723,7 @@ long TransportSolver::limit_second_start() {
     for (long k = 0; k < n[2]; ++k) {
       for (long j = 0; j < n[1]; ++j) {
         for (long i = 0; i < n[0]; ++i) {
-          const double keeps = 1 - given.at(i, j, k);
+          const double keeps = kept.at(i, j, k);
           if (keeps == 0) continue;
           const auto c = static_cast<std::size_t>((k * n[1] + j) * n[0] + i);
           const double back = keeps * b.exchanged[c], drained = keeps * b.drained[c];
@@ -733,21 +751,17 @@ long TransportSolver::limit_second_start() {
   return static_cast<long>(all[4]);
 }
 
-void TransportSolver::spread_residual(const double* end) {
-  // The second stage is not below zero; what its residual adds to the amounts goes to all cells by what they hold.
+bool TransportSolver::spread_residual(const double* end) {
+  // Stages are not below zero; what their residuals put there is taken from all other cells by what they hold.
   const std::size_t cells = grid_->local_cells();
-  std::array<double, 2> sum{};
-  const ReadAccess u(setup_->second_.get());
+  std::array<double, 2> sum{};  // above zero, below
   const WriteAccess c(setup_->result_.get());
-  for (std::size_t i = 0; i < cells; ++i) {
-    sum[0] += end[i] * c[i];
-    sum[1] += end[i] * std::max(u[i], 0.0);
-  }
+  for (std::size_t i = 0; i < cells; ++i) sum[c[i] > 0 ? 0 : 1] += end[i] * c[i];
   MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, grid_->comm());
-  const double factor = sum[1] > 0 ? sum[0] / sum[1] : 0.0;
   constexpr double most = 1e-6;
-  if (!(std::abs(factor - 1) <= most)) return;
-  for (std::size_t i = 0; i < cells; ++i) c[i] = factor * std::max(u[i], 0.0);
+  if (!(-sum[1] <= most * sum[0])) return false;
+  for (std::size_t i = 0; i < cells; ++i) c[i] = std::max(c[i], 0.0) * (1 + sum[1] / sum[0]);
+  return true;
 }
 
 bool TransportSolver::blend(double time, double dt, LocalReaction* reaction, StepReport& report, Sums& sums) {
@@ -940,7 +954,13 @@ void TransportSolver::try_step(StepReport& report) {
       if (trial_.falls_back[i]) fall_back(i, known.data());
     }
   }
-  if (keeps_positive()) report.limited = limit_second_start();
+  if (keeps_positive()) {
+    report.limited = limit_second_start();
+    if (reaction && trial_.starts_below) {
+      report.reason = "cells give more within the step than they hold";
+      return;
+    }
+  }
   stage.number = 2;
   stage.time = time + dt;
   stage.along = 1;
@@ -962,11 +982,14 @@ void TransportSolver::try_step(StepReport& report) {
   {
     const ReadAccess known(s.known_.get()), k0(slope_.get()), k1(s.slope_first_.get()), k2(s.slope_second_.get());
     const WriteAccess amount(s.result_.get());
+    const bool holds = s.matrices_ && keeps_positive();
     const std::span<const double> fell_back = reaction ? reaction->fell_back() : std::span<const double>{};
     for (std::size_t i = 0; i < cells; ++i) {
       double estimate = has_slope_ ? dt * (sdirk::e0 * k0[i] + sdirk::e1 * k1[i] + sdirk::e2 * k2[i])
                                    : dt * sdirk::gamma * (k2[i] - k1[i]);
-      if (trial_.limited && s.blend_->share[i] < 1) estimate = 0;
+      // A cell that gives all it has: its implicit stages come closer to zero than the estimate tells by this, twice.
+      if ((trial_.limited && s.blend_->share[i] < 1) || (holds && s.held_[1][i] > 0))
+        estimate /= std::pow(1 + sdirk::gamma * dt * resting_[i] / (volume * end[i]), 2);
       if (!fell_back.empty() && fell_back[i] > 0) estimate = 0;
       if (!trial_.falls_back.empty() && trial_.falls_back[i]) estimate = 0;
       // What a stiff sink undoes within the step is no error of it (Hosea and Shampine 1996, Appl Numer Math 20:21).
@@ -1020,19 +1043,17 @@ void TransportSolver::try_step(StepReport& report) {
     sums.blood_out -= lack;
   }
   const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
-  if (keeps_positive() && extremes(s.result_.get())[0] < 0 && extremes(s.second_.get())[0] >= -rounding)
-    spread_residual(end);
+  if (keeps_positive() && extremes(s.result_.get())[0] < 0 && !spread_residual(end) && reaction) {
+    report.converged = false;
+    report.reason = "a concentration fell below zero by more than rounding";
+    return;
+  }
   const auto outside_bounds = [&] {
     const auto range = extremes(s.result_.get());
     return std::max({bounds.lowest - range[0], range[1] - bounds.highest, 0.0});
   };
   double excess = outside_bounds();
   if (keep_bounds && (bounds.local || excess > rounding)) {
-    if (reaction && keeps_positive() && !bounds.local) {
-      report.converged = false;
-      report.reason = "a concentration fell below zero by more than rounding";
-      return;
-    }
     if (!blend(time, dt, reaction, report, sums)) {
       report.converged = false;
       return;
@@ -1049,8 +1070,11 @@ void TransportSolver::try_step(StepReport& report) {
 
 void TransportSolver::accept() {
   TransportSetup& s = *setup_;
-  const auto& [time, dt, reaction, falls_back, good, limited, starts_below, sums] = trial_;
-  if (!good) throw std::logic_error("a step that failed cannot be kept");
+  if (!trial_.good) throw std::logic_error("a step that failed cannot be kept");
+  const double dt = trial_.dt;
+  LocalReaction* const reaction = trial_.reaction;
+  const std::span<const char> falls_back = trial_.falls_back;
+  const Sums& sums = trial_.sums;
   const std::size_t cells = grid_->local_cells();
   if (reaction) {
     const ReadAccess y1(s.first_.get()), y2(s.second_.get());

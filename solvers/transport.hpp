@@ -23,7 +23,7 @@ class LocalReaction {
   void begin(double time, double dt) { begin_impl(time, dt); }
   /// Solves the implicit stage equations at the given concentrations [per accessible volume]; fills the net sink
   /// [amount per tissue volume and time] and its derivative. Called again with better concentrations until the step has
-  /// converged; the last call counts.
+  /// converged; the last call counts. Not collective: ranks may call it unequally often.
   void stage(int number, std::span<const double> concentration, std::span<double> sink, std::span<double> derivative) {
     stage_impl(number, concentration, sink, derivative);
   }
@@ -36,7 +36,7 @@ class LocalReaction {
   /// its balance with the reaction, which the first stage of the next one mends: no error of that one.
   [[nodiscard]] std::span<const double> fell_back() const { return fell_back_impl(); }
   /// Sum over the owned cells of the squared errors of the own states of the step, each over its own tolerance: a cell
-  /// at the tolerance adds 1 per state. Local. Called after the second stage.
+  /// at the tolerance adds 1 per state. Collective. Called after the second stage.
   [[nodiscard]] double squared_error() const { return squared_error_impl(); }
   /// Number of own states whose errors are in squared_error.
   [[nodiscard]] int error_states() const { return error_states_impl(); }
@@ -236,9 +236,8 @@ class TransportSolver {
   [[nodiscard]] long limit_second_start();
   void hold_up(const Stage& stage, std::vector<double>& sink);
   [[nodiscard]] bool keeps_positive() const;
-  void spread_residual(const double* end);
-  /// The reaction again at what is not below zero: what rounding left there is no amount to react.
-  void react_from_zero(const Stage& stage, LocalReaction& reaction, std::vector<double>& sink);
+  [[nodiscard]] bool spread_residual(const double* end);
+  [[nodiscard]] double exchanged(const NetworkMatrices& matrices, Vec cells, Vec network);
   [[nodiscard]] TransportSetup::Blend& blend_scratch();
   [[nodiscard]] bool corrects() const;
   void start_correction();
@@ -256,6 +255,7 @@ class TransportSolver {
     LocalReaction* reaction = nullptr;
     std::span<char> falls_back = {};
     bool good = false, limited = false, starts_below = false;
+    std::array<double, 2> slip{};  // of the exchange by raising the cells of a stage to zero
     Sums sums = {};
   };
 

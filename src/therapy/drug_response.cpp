@@ -146,11 +146,12 @@ double DrugResponse::given(std::size_t i, std::size_t stage, bool cells) const {
 }
 
 bool DrugResponse::starts_outside(std::size_t i) const {
-  if (binds_ && (bound_.star(i) < 0 || bound_.star(i) > drug_.binding.sites * site_factor_[i])) return true;
+  constexpr double full = 1 + 1e-12;
+  if (binds_ && (bound_.star(i) < 0 || bound_.star(i) > full * drug_.binding.sites * site_factor_[i])) return true;
   if (enters_ && inside_.star(i) < 0) return true;
   if (holds_) {
     const double sites = drug_.interior.sites * kill_->population().cell_volume * kill_->density(2)[i];
-    if (held_.star(i) < 0 || held_.star(i) > std::max(sites, held_.first[i])) return true;
+    if (held_.star(i) < 0 || held_.star(i) > full * std::max(sites, held_.first[i])) return true;
   }
   return has_target() && (free_targets_.star(i) < 0 || complexes_.star(i) < 0 || internalised_.star(i) < 0);
 }

@@ -97,10 +97,9 @@ StepReport Regimen::attempt(double time, double dt) {
     all.newton += report.newton;
     all.linear += report.linear;
     all.applied += report.applied;
-    all.positive += report.positive;
+    all.limited += report.limited;
     all.error = std::max(all.error, report.error);
     all.undershoot = std::max(all.undershoot, report.undershoot);
-    all.blended = std::max(all.blended, report.blended);
     if (!report.converged) {
       all.converged = false;
       all.reason = course.drug.name + ": " + report.reason;

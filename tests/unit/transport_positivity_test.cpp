@@ -166,6 +166,52 @@ TEST(TransportPositivity, ASmoothDecayIsLeftAlone) {
   EXPECT_EQ(end[0], end[1]);
 }
 
+/// A drained line of cells.
+struct Line {
+  Grid grid;
+  CellOperator op{grid};
+  TransportSolver solver{grid, nullptr, "transport_positivity_test_"};
+  Line(long cells, double flow, double drained) : grid(MPI_COMM_SELF, {{0, 0, 0}, {1, 1, 1}, {cells, 1, 1}}) {
+    Walls walls = Walls::all(WallKind::closed);
+    walls.kind[0] = WallKind::fixed;
+    walls.kind[1] = WallKind::outflow;
+    op.reset(walls);
+    FaceField discharge(grid);
+    std::fill(discharge[0].begin(), discharge[0].end(), flow);
+    op.add_diffusion_and_convection(std::vector<double>(grid.local_cells(), 1e-9), discharge);
+    solver.set_cells(std::vector<double>(grid.local_cells(), 1.0), op,
+                     std::vector<double>(grid.local_cells(), drained));
+    petsc(VecSet(solver.cells(), 1.0));
+    solver.open_ledger();
+  }
+};
+
+TEST(TransportPositivity, AWashoutOfLongLinesEndsPositiveOrRefusedInBoundedRounds) {
+  int kept = 0;
+  for (const long cells : {12L, 40L, 200L}) {
+    for (const double courant : {1e2, 1e4, 1e6}) {
+      Line line(cells, 1, 0);
+      line.solver.relative_tolerance = any_error;
+      const StepReport report = line.solver.advance(0, courant, nullptr);
+      EXPECT_TRUE(report.converged || !report.reason.empty());
+      kept += report.converged;
+      const auto c = values(line.solver.cells());
+      EXPECT_GE(*std::min_element(c.begin(), c.end()), -1e-11) << cells << " " << courant;
+      EXPECT_LT(imbalance(line.solver), 1e-12);
+    }
+  }
+  EXPECT_GE(kept, 6);
+}
+
+TEST(TransportPositivity, CellsThatGiveAllTheyHoldAreNotTakenForExact) {
+  for (const double rate : {2.3, 2.5, 3.0, 4.0}) {  // times the step; exp(-4) = 0.018 would be left
+    Line line(4, 0, rate);
+    line.solver.relative_tolerance = 1e-3;
+    const StepReport report = line.solver.advance(0, 1, nullptr);
+    EXPECT_GT(report.error, 1) << rate;
+  }
+}
+
 TEST(TransportPositivity, SwellingCellsKeepTheAmount) {  // closed: concentration falls as the fraction grows
   Release release;
   petsc(VecSet(release.solver.cells(), 2.0));

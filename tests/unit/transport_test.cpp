@@ -469,7 +469,7 @@ TEST(Transport, ASinkFarStrongerThanTheStorageConverges) {
   Sink sink(bench.grid.local_cells(), 1e4, true);
   const StepReport report = bench.solver->advance(0, 10, &sink);
   EXPECT_TRUE(report.converged) << report.reason;
-  EXPECT_LE(report.newton, 8);
+  EXPECT_LE(report.newton, 10);
 }
 
 TEST(Transport, ASinkThatCannotFallBackMakesAStepRefusedThatUndershoots) {
@@ -484,7 +484,7 @@ TEST(Transport, ASinkThatCannotFallBackMakesAStepRefusedThatUndershoots) {
   Sink sink(grid.local_cells(), 1);
   const StepReport report = solver.advance(0, 10, &sink);
   EXPECT_FALSE(report.converged);
-  EXPECT_NE(report.reason.find("below zero"), std::string::npos) << report.reason;
+  EXPECT_NE(report.reason.find("more within the step"), std::string::npos) << report.reason;
   EXPECT_EQ(values(solver.cells())[5], 1.0);
 }
 
