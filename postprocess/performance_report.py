@@ -1,25 +1,31 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and writes docs/performance.md from what they print.
 
-  postprocess/performance_report.py [--program build/release/sanctuary] [--quick | --full] [--reuse]
+  postprocess/performance_report.py [--program build/release/sanctuary] [--quick | --full] [--reuse] [--only drugs]
 
 --quick   small boxes, few repetitions: shows that all works, its figures mean little
 --full    also BoomerAMG, GAMG and ICC at 256 cells a side: needs 14 GB and an hour
 --reuse   runs nothing, writes the page from the lines of the last time
+--only    runs what the section of drugs needs and writes that section alone, the rest of the page stays
 
 The lines stay in out/performance/NAME.jsonl. Exit codes: 0 done, 2 the command line is wrong, 3 a benchmark failed.
 """
 
 import argparse
 import json
+import math
 import os
+import re
+import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+WEEKS = "igg_three_weeks", "adc_three_weeks", "liposome_three_weeks"  # of decks/bench
 
 
 def jobs(size):
@@ -60,6 +66,8 @@ def jobs(size):
         ("coupled_kinds_1", 1, ["coupled", "--tiles", "1" if quick else "2", "--density", "1200,150", "--drop", "15,0.1",
                                 "--problem", "all"]),
         ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
+        ("drugs_1", 1, ["drugs", *(["--cells", "12", "--repeat", "2"] if quick else [])]),
+        *((f"weeks_{name}", 1, ["simulate", name]) for name in WEEKS),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
     ]
     if not quick:
@@ -80,36 +88,83 @@ def memory_bytes():
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def launch(program, ranks, arguments):
+def start_of(ranks):
+    """Environment of a program and the words before it."""
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     if "SLURM_JOB_ID" not in environment:
         for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_mpi_yield_when_idle"):
             environment.setdefault(name, "1")
-    start = [] if ranks == 1 else [environment.get("MPIEXEC", "mpiexec"), "--oversubscribe", "-n", str(ranks)]
+    return environment, [] if ranks == 1 else [environment.get("MPIEXEC", "mpiexec"), "--oversubscribe", "-n", str(ranks)]
+
+
+def launch(program, ranks, arguments):
+    environment, start = start_of(ranks)
     return subprocess.run([*start, str(program), "bench", *arguments], env=environment, capture_output=True, text=True,
                           check=False)
 
 
-def run_all(program, size, folder):
+def lines_of_run(program, deck, directory, changes, cpu_seconds):
+    """The head and the line of a patient that was simulated, from its summary.json."""
+    found = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    outcome = found["outcome"]
+    version = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    grid = re.search(r"^cells = (.*)$", (directory / "deck.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    sides = [int(side) for side in re.findall(r"\d+", grid[1])]
+    head = {"bench": "weeks", "ranks": found["ranks"], "program": version,
+            "command": shlex.join(["sanctuary", "simulate", f"decks/bench/{deck}.ini", *changes, "-o", f"out/{deck}"])}
+    line = {"bench": "weeks", "deck": deck, "cells": sides * 3 if len(sides) == 1 else sides, "ranks": found["ranks"],
+            "drugs": list(found["exposure"]), "cpu_s": cpu_seconds, "drugs_s": found["timing"]["drug transport and response_s"],
+            "total_s": found["timing"]["total_s"], "work": found["work"], "log_kill": outcome["log_kill"],
+            "worst_balance_error_over_allowed": outcome["worst_balance_error_over_allowed"],
+            "s1_share": {key[: -len("_s1_share")]: value for key, value in outcome.items() if key.endswith("_s1_share")}}
+    return json.dumps(head) + "\n" + json.dumps(line) + "\n"
+
+
+def simulate(program, ranks, deck, folder, quick):
+    """Simulates a deck of decks/bench; returns what was done and the lines."""
+    directory = folder / deck
+    shutil.rmtree(directory, ignore_errors=True)
+    environment, start = start_of(ranks)
+    smaller = {"grid.cells": "16", "tumour.radius": "110 um", "network.lattice.segments": "100",
+               "network.lattice.core_radius": "70 um"} if quick else {}
+    changes = [word for key, value in smaller.items() for word in ("--set", f"{key}={value}")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([*start, str(program), "simulate", str(ROOT / f"decks/bench/{deck}.ini"), *changes, "-q", "-o",
+                           str(directory)], env=environment, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done, lines_of_run(program, deck, directory, changes, cpu) if done.returncode == 0 else ""
+
+
+def run_all(program, size, folder, only=None):
     """Runs what the program knows and keeps the lines, and how long it took."""
     listed = subprocess.run([str(program), "bench", "--list"], capture_output=True, text=True, check=True).stdout
     known = {line.split()[0] for line in listed.splitlines() if line and not line.startswith(" ")}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jsonl"):
-        old.unlink()
+        if not only or old.stem.startswith(SECTIONS[only]):
+            old.unlink()
     begin = time.monotonic()
     for name, ranks, arguments in jobs(size):
-        if arguments[0] not in known:
+        if only and not name.startswith(SECTIONS[only]):
+            continue
+        if arguments[0] != "simulate" and arguments[0] not in known:
             print(f"{name}: this program has no benchmark {arguments[0]}", file=sys.stderr)
             continue
         job_begin = time.monotonic()
-        done = launch(program, ranks, arguments)
+        if arguments[0] == "simulate":
+            done, printed = simulate(program, ranks, arguments[1], folder, size == "quick")
+        else:
+            done = launch(program, ranks, arguments)
+            printed = done.stdout
         if done.returncode != 0:
-            print(f"{name}: `bench {shlex.join(arguments)}` on {ranks} ranks: exit {done.returncode}:\n{done.stderr}", file=sys.stderr)
+            print(f"{name}: `{shlex.join(arguments)}` on {ranks} ranks: exit {done.returncode}:\n{done.stderr}", file=sys.stderr)
             sys.exit(3)
-        (folder / f"{name}.jsonl").write_text(done.stdout, encoding="utf-8")
+        (folder / f"{name}.jsonl").write_text(printed, encoding="utf-8")
         print(f"{name}: {time.monotonic() - job_begin:.0f} s", file=sys.stderr, flush=True)
     minutes = (time.monotonic() - begin) / 60
+    if only:
+        return
     (folder / "about.json").write_text(json.dumps({"minutes": minutes, "size": size}), encoding="utf-8")
 
 
@@ -329,6 +384,46 @@ def part_kinetics(lines):
             + "\nHow many times slower: " + "; ".join(ratios) + ".\n")
 
 
+def part_drugs(lines):
+    records = lines.starting("drugs_")
+    if not records:
+        return "Not measured.\n"
+    cost = [r["step_s"]["min"] / r["species"] / math.prod(r["cells"]) * 1e6 for r in records]
+    unit = {str(r["cells"]): each for r, each in zip(records, cost) if r["drugs"] == "small_molecule"}
+    rows = [(r["drugs"].replace("_", " "), r["species"], box(r["cells"]), r["ranks"], figure(each),
+             figure(each / unit[str(r["cells"])], 2) if str(r["cells"]) in unit else "–", figure(r["newton_per_species_step"]),
+             figure(r["linear_iterations_per_species_step"]), figure(r["dt_s"]), figure(r["bytes_per_species_cell"]))
+            for r, each in zip(records, cost)]
+    text = (lines.commands("drugs_") + "\n"
+            + table(("drugs", "species", "box", "ranks", "µs per species, cell and step", "over a small molecule", "Newton",
+                     "iterations", "step [s]", "bytes per species and cell"), rows)
+            + "\nThe shortest of the repetitions. Newton and iterations are per species and step, of two stages.\n")
+    runs = lines.starting("weeks_")
+    if not runs:
+        return text
+    rows = []
+    for r in sorted(runs, key=lambda run: WEEKS.index(run["deck"])):
+        work, count = r["work"], math.prod(r["cells"])
+        tried = work["steps"] + work["rejected"]
+        each = len(r["drugs"]) * count * tried / 1e6
+        rows.append((", ".join(name.replace("_", " ") for name in r["drugs"]), box(r["cells"]), r["ranks"], work["steps"],
+                     work["rejected"], figure(r["drugs_s"]), figure(r["total_s"]), figure(r["cpu_s"]),
+                     figure(r["drugs_s"] / r["total_s"], 2), figure(r["cpu_s"] * r["drugs_s"] / r["total_s"] / each),
+                     figure(work["newton"] / len(r["drugs"]) / tried), figure(work["linear"] / len(r["drugs"]) / tried),
+                     figure(r["worst_balance_error_over_allowed"], 2),
+                     ", ".join(f"{name.replace('_', ' ')} {figure(share)}" for name, share in r["s1_share"].items()) or "–",
+                     figure(r["log_kill"])))
+    versions = sorted({record["program"] for name, records in lines.of.items() if name.startswith(SECTIONS["drugs"])
+                       for record in records[:1]})
+    return (text + "\nThree weeks after one dose, in a nodule with 2,000 vessels on a lattice:\n\n" + lines.commands("weeks_") + "\n"
+            + table(("drugs", "box", "ranks", "steps", "refused", "drugs [s]", "run [s]", "run, processor [s]", "share of drugs",
+                     "processor µs per species, cell and step", "Newton", "iterations", "worst ledger, error over allowed",
+                     "S1 share", "log kill"), rows)
+            + "\nSeconds are of the wall clock unless of the processor (all ranks), which other work on the machine disturbs less. "
+              "Per step:\nof those taken and those refused. No S1 share: the drug does not kill, or too little for a sanctuary.\nMeasured with "
+              + ", ".join(versions) + ".\n")
+
+
 def part_network(lines):
     records = lines.starting("network")
     rows = []
@@ -428,6 +523,32 @@ def part_scaling(lines):
     return text
 
 
+SECTIONS = {"drugs": ("drugs_", "weeks_")}  # what may be made alone: how the names of its jobs start
+
+
+def fill(page, fields):
+    for name, text in fields.items():
+        if "{{" + name + "}}" not in page:
+            raise SystemExit(f"performance_template.md has no place for {name}")
+        page = page.replace("{{" + name + "}}", text.rstrip("\n"))
+    return page
+
+
+def replace_section(page, template, name, text):
+    """The page with its section that holds a field made anew; a section that it lacks comes where the template has it."""
+    parts = re.split(r"^(?=## )", template, flags=re.MULTILINE)
+    at = next(i for i, part in enumerate(parts) if "{{" + name + "}}" in part)
+    section = fill(parts[at], {name: text})
+    title = parts[at].splitlines()[0]
+    there = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    titles = [part.splitlines()[0] if part else "" for part in there]
+    if title in titles:
+        there[titles.index(title)] = section
+    else:
+        there.insert(titles.index(parts[at + 1].splitlines()[0]), section)
+    return "".join(there)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, default=Path("build/release/sanctuary"))
@@ -437,12 +558,20 @@ def main():
     sizes.add_argument("--quick", action="store_true")
     sizes.add_argument("--full", action="store_true")
     parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--only", choices=sorted(SECTIONS))
     options = parser.parse_args()
     size = "quick" if options.quick else "full" if options.full else "normal"
     if not options.reuse:
         if not options.program.is_file():
             parser.error(f"there is no program {options.program}; build it with jobs/local/build.sh release")
-        run_all(options.program.resolve(), size, options.lines)
+        run_all(options.program.resolve(), size, options.lines, options.only)
+    template = (Path(__file__).parent / "performance_template.md").read_text(encoding="utf-8")
+    if options.only:
+        lines = Lines(options.lines)
+        page = options.output.read_text(encoding="utf-8")
+        options.output.write_text(replace_section(page, template, options.only, part_drugs(lines)), encoding="utf-8")
+        print(options.output)
+        return
     if not (options.lines / "about.json").is_file():
         parser.error(f"{options.lines} holds no lines of a whole run; run without --reuse first")
     lines = Lines(options.lines)
@@ -454,14 +583,10 @@ def main():
         "minutes": figure(about["minutes"], 2),
         "machine": f"{head['hardware_threads']} hardware threads of {head['processor']}, PETSc {head['petsc']}, {head['program']}",
         "stream": part_stream(lines), "P1": part_cubes(lines), "P2": part_any(lines), "P3": part_ranks(lines),
-        "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines),
+        "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines), "drugs": part_drugs(lines),
         "network": part_network(lines), "coupled": part_coupled(lines), "P8": part_scaling(lines),
     }
-    page = (Path(__file__).parent / "performance_template.md").read_text(encoding="utf-8")
-    for name, text in fields.items():
-        if "{{" + name + "}}" not in page:
-            raise SystemExit(f"performance_template.md has no place for {name}")
-        page = page.replace("{{" + name + "}}", text.rstrip("\n"))
+    page = fill(template, fields)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(page, encoding="utf-8")
     print(options.output)

@@ -230,6 +230,20 @@ lines, _ = records("coupled", "--tiles", 1, "--cells-per-tile", 12, "--density",
                    "oxygen", "--megabytes", 1)
 expect(len(lines) == 4 and all(record["iterations"] <= 1.5 * usual for record in lines), f"{usual}: {lines}")
 
+# Drugs of every class, alone and together.
+species = {}
+for count in (1, 2):
+    lines, _ = records("drugs", "--cells", "10x9x8", "--repeat", 2, ranks=count)
+    expect([record["drugs"] for record in lines] == ["small_molecule", "antibody", "adc", "liposome", "together"],
+           f"classes: {[record.get('drugs') for record in lines]}")
+    for record in lines:
+        expect(record["cells"] == [10, 9, 8] and record["ranks"] == count and record["refused"] >= 0, f"{record}")
+        for path in (("microseconds_per_species_cell_step",), ("step_s", "min"), ("dt_s",), ("newton_per_species_step",),
+                     ("linear_iterations_per_species_step",)):
+            positive(record, *path)
+    species[count] = [record["species"] for record in lines]
+expect(species[1] == species[2] == [1, 1, 2, 2, 6], f"species: {species}")
+
 for arguments, code, said in (
         (["coupled", "--cells-per-tile", "2"], 2, "from 4 to"),
         (["network", "--solvers", "icc"], 2, "network"),
