@@ -1043,7 +1043,8 @@ void TransportSolver::try_step(StepReport& report) {
     sums.blood_out -= lack;
   }
   const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
-  if (keeps_positive() && extremes(s.result_.get())[0] < 0 && !spread_residual(end) && reaction) {
+  if (keeps_positive() && extremes(s.result_.get())[0] < 0 && !spread_residual(end) && reaction &&
+      extremes(s.result_.get())[0] < -1e-12 * std::max(scale, std::sqrt(all[1] / all[2]))) {
     report.converged = false;
     report.reason = "a concentration fell below zero by more than rounding";
     return;

@@ -258,7 +258,9 @@ TEST(DrugPositivity, NoAmountIsNegativeAndAllLedgersCloseAtAnyParametersAndStep)
   EXPECT_GT(tally.kept, tally.tried / 2);
   EXPECT_LT(tally.failed, tally.tried / 50);
   EXPECT_GT(tally.fell_back, tally.kept);
+  RecordProperty("steps_tried", static_cast<int>(tally.tried));
   RecordProperty("steps_kept", static_cast<int>(tally.kept));
+  RecordProperty("steps_without_solution", static_cast<int>(tally.failed));
 }
 
 }  // namespace
