@@ -612,7 +612,8 @@ long TransportSolver::limit_second_start() {
   TransportSetup& s = *setup_;
   const double volume = grid_->cell_volume(), weight = (1 - 2 * sdirk::gamma) * trial_.dt;
   const std::size_t cells = grid_->local_cells();
-  const double least = -1e-13 * scale;
+  // Below this it is more than what the solve of the first stage left.
+  const double least = -std::max(1e-13, linear_fraction * relative_tolerance) * scale;
   Sums& sums = trial_.sums;
   if (s.matrices_) {
     const WriteAccess known(s.network_known_.get());
@@ -1044,7 +1045,8 @@ void TransportSolver::try_step(StepReport& report) {
   }
   const double rounding = std::max(1e-12 * scale, 10 * used_tolerance_ * std::sqrt(all[1] / all[2]));
   if (keeps_positive() && extremes(s.result_.get())[0] < 0 && !spread_residual(end) && reaction &&
-      extremes(s.result_.get())[0] < -1e-12 * std::max(scale, std::sqrt(all[1] / all[2]))) {
+      extremes(s.result_.get())[0] <
+          -(linear_fraction > 0 ? rounding : 1e-12 * std::max(scale, std::sqrt(all[1] / all[2])))) {
     report.converged = false;
     report.reason = "a concentration fell below zero by more than rounding";
     return;
