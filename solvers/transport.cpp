@@ -277,8 +277,8 @@ void TransportSolver::hold_up(const Stage& stage, std::vector<double>& sink) {
 }
 
 double TransportSolver::exchanged(const NetworkMatrices& matrices, Vec cells, Vec network) {
-  matrices.exchange(cells, network, setup_->right_.get());
-  const ReadAccess e(setup_->right_.get());
+  matrices.exchange(cells, network, setup_->residual_.get());
+  const ReadAccess e(setup_->residual_.get());
   double sum = 0;
   for (std::size_t i = 0; i < drainage_.size(); ++i) sum += e[i];
   return sum;
@@ -499,9 +499,8 @@ TransportSolver::Sums TransportSolver::amounts(double time, double dt, bool reac
   if (s.matrices_) {
     petsc(VecCopy(s.network_second_.get(), s.network_residual_.get()));
     petsc(VecAXPBY(s.network_residual_.get(), first, second, s.network_first_.get()));
-    s.matrices_->exchange(s.right_.get(), s.network_residual_.get(), s.residual_.get());
-    const ReadAccess e(s.residual_.get()), n(s.network_residual_.get());
-    for (std::size_t i = 0; i < drainage_.size(); ++i) local[0] += e[i];
+    local[0] = exchanged(*s.matrices_, s.right_.get(), s.network_residual_.get());
+    const ReadAccess n(s.network_residual_.get());
     if (keeps_positive()) {
       double held = 0;
       for (std::size_t i = 0; i < drainage_.size(); ++i)

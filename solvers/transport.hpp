@@ -237,6 +237,7 @@ class TransportSolver {
   void hold_up(const Stage& stage, std::vector<double>& sink);
   [[nodiscard]] bool keeps_positive() const;
   [[nodiscard]] bool spread_residual(const double* end);
+  /// What the owned cells take from the vessels per time; overwrites the residual.
   [[nodiscard]] double exchanged(const NetworkMatrices& matrices, Vec cells, Vec network);
   [[nodiscard]] TransportSetup::Blend& blend_scratch();
   [[nodiscard]] bool corrects() const;
