@@ -35,6 +35,8 @@ std::string_view kind_name(Kind kind) {
       return "numbers";
     case Kind::texts:
       return "texts";
+    case Kind::open:
+      return "open";
   }
   return "";
 }
@@ -48,7 +50,14 @@ std::string section_of(std::string_view key) {
   return std::string(key.substr(0, std::min(key.size(), key.rfind('.'))));
 }
 
-bool is_well_formed(std::string_view key) {
+bool is_well_formed(const Parameter& parameter) {
+  std::string_view key = parameter.key;
+  if (parameter.kind == Kind::open) {  // the last star stands for a whole key
+    if (!key.ends_with(".*")) return false;
+    key.remove_suffix(1);
+  }
+  const std::string plain = std::string(key) + (parameter.kind == Kind::open ? "key" : "");
+  key = plain;
   const std::vector<std::string> parts = split(key, '.');
   return parts.size() >= 2 && std::count(key.begin(), key.end(), '*') <= 1 &&
          std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
@@ -82,13 +91,26 @@ const Parameter* match_parameter(const Catalogue& catalogue, std::string_view ke
   }
   for (const Parameter* parameter : catalogue) {
     const auto star = parameter->key.find('*');
-    if (star == std::string_view::npos) continue;
+    if (star == std::string_view::npos || parameter->kind == Kind::open) continue;
     const std::string_view head = parameter->key.substr(0, star), tail = parameter->key.substr(star + 1);
     if (key.size() <= head.size() + tail.size() || !key.starts_with(head) || !key.ends_with(tail)) continue;
     const std::string_view middle = key.substr(star, key.size() - head.size() - tail.size());
     if (middle.find('.') != std::string_view::npos) continue;
     name = middle;
     return parameter;
+  }
+  return nullptr;
+}
+
+const Parameter* match_open(const Catalogue& catalogue, std::string_view key) {
+  for (const Parameter* parameter : catalogue) {
+    if (parameter->kind != Kind::open) continue;
+    const std::vector<std::string> pattern = split(parameter->key, '.'), given = split(key, '.');
+    if (given.size() < pattern.size()) continue;
+    const bool fits =
+        std::equal(pattern.begin(), pattern.end(), given.begin(),
+                   [](const std::string& wanted, const std::string& part) { return wanted == "*" || wanted == part; });
+    if (fits) return parameter;
   }
   return nullptr;
 }
@@ -103,6 +125,7 @@ std::string nearest_key(const Catalogue& catalogue, std::string_view key) {
   const std::vector<std::string> given = split(key, '.');
   std::vector<std::string> candidates;
   for (const Parameter* parameter : catalogue) {
+    if (parameter->kind == Kind::open) continue;
     std::string name = "NAME";
     const std::vector<std::string> parts = split(parameter->key, '.');
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -162,6 +185,8 @@ std::string expectation(const Parameter& parameter) {
       return "a path";
     case Kind::texts:
       return "texts separated by commas";
+    case Kind::open:
+      return "any key";
   }
   return {};
 }
@@ -172,7 +197,7 @@ std::vector<std::string> catalogue_faults(const Catalogue& catalogue) {
   for (const Parameter* parameter : catalogue) {
     const auto fault = [&](std::string_view what) { faults.push_back(fmt::format("{}: {}", parameter->key, what)); };
     if (!seen.insert(parameter->key).second) fault("declared twice");
-    if (!is_well_formed(parameter->key)) fault("malformed key; expected section.key in lower case, at most one '*'");
+    if (!is_well_formed(*parameter)) fault("malformed key; expected section.key in lower case, at most one '*'");
     if (trimmed(parameter->meaning).empty()) fault("no meaning");
     if (trimmed(parameter->source).empty()) fault("no source");
     if (has_unit(*parameter) && !units::known(parameter->unit)) {
@@ -198,7 +223,7 @@ std::vector<std::string> catalogue_faults(const Catalogue& catalogue) {
         if (by.source.empty()) fault(fmt::format("preset {}: no source", choice));
       }
     }
-    if (parameter->required) continue;
+    if (parameter->required || parameter->kind == Kind::open) continue;
     if (const Judged judged = judge(*parameter, default_text(*parameter), "/"); !judged.problem.empty()) {
       fault(fmt::format("default: {}; expected {}", judged.problem, judged.expected));
     }

@@ -11,6 +11,8 @@ namespace sanctuary {
 [[nodiscard]] const Parameter* find_parameter(const Catalogue& catalogue, std::string_view key);
 /// The parameter that a key of a deck means, with what stands for the `*` in `name`; null if there is none.
 [[nodiscard]] const Parameter* match_parameter(const Catalogue& catalogue, std::string_view key, std::string& name);
+/// The parameter of kind `open` that takes this key; null if there is none.
+[[nodiscard]] const Parameter* match_open(const Catalogue& catalogue, std::string_view key);
 /// The key with `name` in place of the `*`.
 [[nodiscard]] std::string full_key(const Parameter& parameter, std::string_view name);
 /// The valid key nearest to a wrong one; empty if none is near.

@@ -215,7 +215,7 @@ std::string place(const Origin& origin) {
 
 // Splits `drug.*.clearance` at its star: the family `drug`.
 std::string_view family_of(const Parameter& parameter) {
-  const auto star = parameter.key.find(".*");
+  const auto star = parameter.kind == Kind::open ? std::string_view::npos : parameter.key.find(".*");
   return star == std::string_view::npos ? std::string_view() : parameter.key.substr(0, star);
 }
 
@@ -255,6 +255,29 @@ class Deck::Reader {
     // comes after the files, whose sections it may name, and replaces what they gave.
     read_file(texts_.main, {}, 0);
     for (const Override& override : overrides) apply(override);
+    finish();
+  }
+
+  void lay_over(const Deck& below, const std::vector<Open>& changes, bool files) {
+    for (const Parameter* parameter : catalogue_) {
+      if (const auto family = family_of(*parameter); !family.empty()) families_.insert(family);
+    }
+    for (const auto& [family, name] : below.sections_) declare(fmt::format("{}.{}", family, name), {below.file_, 0});
+    for (const Open& change : changes) {
+      declare(change.key, change.origin);
+      give(change.key, change.text, change.origin, false);
+    }
+    if (files) read_file(texts_.main, {}, 0);
+    for (const auto& [key, value] : below.values_) {
+      std::string name;
+      if (value.is_default) continue;  // what it rests on may have changed
+      if (match_parameter(catalogue_, key, name) == value.parameter) deck_.values_.emplace(key, value);
+    }
+    finish();
+  }
+
+ private:
+  void finish() {
     fill_defaults();
     fill_presets();
     if (faults_.empty()) return;
@@ -263,7 +286,6 @@ class Deck::Reader {
     throw InputError(message);
   }
 
- private:
   void fault(const Origin& origin, std::string_view what) {
     faults_.push_back(fmt::format("{}: {}", place(origin), what));
   }
@@ -329,6 +351,12 @@ class Deck::Reader {
   void give(const std::string& key, const std::string& text, const Origin& origin, bool repeats_default) {
     std::string name;
     const Parameter* parameter = match_parameter(catalogue_, key, name);
+    if (parameter == nullptr && match_open(catalogue_, key) != nullptr) {
+      const bool is_new =
+          std::none_of(deck_.open_.begin(), deck_.open_.end(), [&](const Open& o) { return o.key == key; });
+      if (is_new) deck_.open_.push_back({key, text, origin});
+      return declare(key, origin);
+    }
     if (parameter == nullptr) {
       return fault(origin, key, "unknown key", "a key that `sanctuary params` lists", nearest_key(catalogue_, key));
     }
@@ -375,6 +403,7 @@ class Deck::Reader {
       return fault(origin, override.key, "both '#' and '\"' in the value", "at most one of them", "");
     }
     deck_.values_.erase(override.key);
+    std::erase_if(deck_.open_, [&](const Open& o) { return o.key == override.key; });
     repeated_.erase(override.key);
     give(override.key, text, origin, false);
   }
@@ -419,6 +448,7 @@ class Deck::Reader {
 
   void fill_defaults() {
     for (const Parameter* parameter : catalogue_) {
+      if (parameter->kind == Kind::open) continue;
       const std::string_view family = family_of(*parameter);
       std::vector<std::pair<std::string, Origin>> places;
       if (family.empty()) places.emplace_back("", Origin{texts_.main, 0});
@@ -479,6 +509,7 @@ Deck Deck::from_texts(const DeckTexts& texts, const std::vector<Override>& overr
   Deck deck;
   deck.catalogue_ = &catalogue;
   deck.file_ = texts.main;
+  deck.working_directory_ = texts.working_directory;
   if (const auto main = texts.text.find(texts.main); main != texts.text.end()) deck.original_ = main->second;
   Reader(texts, catalogue, deck).read(overrides);
   return deck;
@@ -499,14 +530,41 @@ Deck Deck::from_text(std::string_view text, const std::filesystem::path& base, c
   return from_texts(texts, overrides, catalogue);
 }
 
-Deck read_deck(MPI_Comm comm, const std::filesystem::path& path, const std::vector<Override>& overrides,
-               const Catalogue& catalogue) {
+DeckTexts read_texts(MPI_Comm comm, const std::filesystem::path& path) {
   DeckTexts texts;
   on_root(comm, [&] { texts = gathered(path); });
-  texts = shared(comm, texts);
+  return shared(comm, texts);
+}
+
+Deck read_deck(MPI_Comm comm, const std::filesystem::path& path, const std::vector<Override>& overrides,
+               const Catalogue& catalogue) {
+  const DeckTexts texts = read_texts(comm, path);
   Deck deck;
   together(comm, [&] { deck = Deck::from_texts(texts, overrides, catalogue); });
   return deck;
+}
+
+Deck Deck::over(const std::vector<Open>& changes, const DeckTexts* on_top, const Catalogue& catalogue) const {
+  DeckTexts none;
+  none.main = file_;
+  none.working_directory = working_directory_;
+  Deck deck;
+  deck.catalogue_ = &catalogue;
+  deck.file_ = file_;
+  deck.working_directory_ = working_directory_;
+  deck.original_ = original_;
+  Reader(on_top ? *on_top : none, catalogue, deck).lay_over(*this, changes, on_top != nullptr);
+  return deck;
+}
+
+std::vector<Deck::Open> Deck::open(const Parameter& parameter, std::string_view name) const {
+  std::string prefix(parameter.key.substr(0, parameter.key.size() - 1));
+  if (const auto star = prefix.find('*'); star != std::string::npos) prefix.replace(star, 1, name);
+  std::vector<Open> found;
+  for (const Open& o : open_) {
+    if (o.key.starts_with(prefix)) found.push_back({o.key.substr(prefix.size()), o.text, o.origin});
+  }
+  return found;
 }
 
 const Deck::Value& Deck::find(const Parameter& parameter, std::string_view name) const {
@@ -571,6 +629,7 @@ std::string Deck::where(const Parameter& parameter, std::string_view name) const
 std::vector<Deck::Entry> Deck::entries() const {
   std::vector<Entry> list;
   for (const Parameter* parameter : *catalogue_) {
+    if (parameter->kind == Kind::open) continue;
     const std::string_view family = family_of(*parameter);
     const std::vector<std::string> members = family.empty() ? std::vector<std::string>{""} : names(family);
     for (const std::string& name : members) {
@@ -609,6 +668,7 @@ std::vector<Deck::Entry> Deck::entries() const {
 std::string Deck::resolved() const {
   std::vector<std::pair<std::string, std::string>> sections;  // name, lines
   for (const Parameter* parameter : *catalogue_) {
+    if (parameter->kind == Kind::open) continue;
     const std::string_view family = family_of(*parameter);
     const std::vector<std::string> members = family.empty() ? std::vector<std::string>{""} : names(family);
     for (const std::string& name : members) {
@@ -627,6 +687,15 @@ std::string Deck::resolved() const {
       found->second += fmt::format("{} = {}{}\n", full_key(*parameter, name).substr(section.size() + 1), text,
                                    value.is_default ? "  # default" : "");
     }
+  }
+  for (const Open& o : open_) {
+    const std::string_view pattern = match_open(*catalogue_, o.key)->key;
+    std::size_t end = o.key.find('.');
+    if (std::count(pattern.begin(), pattern.end(), '*') > 1) end = o.key.find('.', end + 1);
+    const std::string section = o.key.substr(0, end);
+    auto found = std::find_if(sections.begin(), sections.end(), [&](const auto& s) { return s.first == section; });
+    if (found == sections.end()) found = sections.insert(found, {section, ""});
+    found->second += fmt::format("{} = {}\n", o.key.substr(end + 1), o.text);
   }
   std::string text = "# Fully resolved: nothing is left to defaults or to included decks.\n";
   for (const auto& [section, lines] : sections) text += fmt::format("\n[{}]\n{}", section, lines);

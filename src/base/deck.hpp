@@ -62,6 +62,17 @@ class Deck {
 
   /// True if the deck or the command line gives the key.
   [[nodiscard]] bool given(const Parameter& parameter, std::string_view name = {}) const;
+  /// The keys that a parameter of kind `open` took, less what stands before its last `*`, in the order of the deck.
+  struct Open {
+    std::string key, text;
+    Origin origin;
+  };
+  [[nodiscard]] std::vector<Open> open(const Parameter& parameter, std::string_view name = {}) const;
+  /// This deck as another catalogue sees it, with changes on top: `changes` beat the files of `on_top` (none: null),
+  /// which beat what this deck gives. Keys that the catalogue does not have are left behind, changes may add sections.
+  /// Faults are InputErrors, as in a file.
+  [[nodiscard]] Deck over(const std::vector<Open>& changes, const DeckTexts* on_top, const Catalogue& catalogue) const;
+
   /// Names of the sections `[family.NAME]`, in the order of the deck.
   [[nodiscard]] std::vector<std::string> names(std::string_view family) const;
   /// Text such as `decks/a.ini:12: grid.spacing` for an error about a value that the deck itself could not judge.
@@ -99,11 +110,16 @@ class Deck {
   class Reader;
   [[nodiscard]] const Value& find(const Parameter& parameter, std::string_view name) const;
   const Catalogue* catalogue_ = nullptr;
-  std::map<std::string, Value, std::less<>> values_;           // by full key
+  std::map<std::string, Value, std::less<>> values_;  // by full key
+  std::vector<Open> open_;                            // with full keys
+  std::string working_directory_;
   std::vector<std::pair<std::string, std::string>> sections_;  // family, name
   std::string original_, file_;
 };
 
+/// The texts of a deck and its includes, read on rank 0; a file that cannot be read is a fault of the deck made of
+/// them. Collective on `comm`.
+DeckTexts read_texts(MPI_Comm comm, const std::filesystem::path& path);
 /// Reads a deck on rank 0 and gives it to all ranks. On failure all ranks throw the same error. Collective on `comm`.
 Deck read_deck(MPI_Comm comm, const std::filesystem::path& path, const std::vector<Override>& overrides,
                const Catalogue& catalogue);

@@ -12,8 +12,9 @@ struct Range {
   double highest = std::numeric_limits<double>::infinity();
 };
 
-/// What kind of value a parameter holds.
-enum class Kind { number, integer, flag, choice, text, path, numbers, texts };
+/// What kind of value a parameter holds. `open`: any key stands for the last `*` of its key, and its value is kept as
+/// text (`vary.*` takes `vary.tumour.radius`).
+enum class Kind { number, integer, flag, choice, text, path, numbers, texts, open };
 
 struct Parameter;
 

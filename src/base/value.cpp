@@ -190,6 +190,7 @@ Judged judge(const Parameter& parameter, std::string_view text, const std::files
     case Kind::texts:
       return judge_texts(parameter, text);
     case Kind::text:
+    case Kind::open:
       judged.items = {unquoted(text)};
       return judged;
     case Kind::path: {

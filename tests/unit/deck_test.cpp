@@ -135,6 +135,70 @@ TEST(Deck, FamiliesOfSections) {
   EXPECT_TRUE(says(error_of("[drug.dox]\nclearance = 30 l/h\n"), {":1: drug.dox.molar_mass: required and not given"}));
 }
 
+// A cohort's view of the same catalogue.
+constexpr Parameter vary{.key = "vary.*", .kind = Kind::open};
+constexpr Parameter arm_label{.key = "arm.*.label", .kind = Kind::text};
+constexpr Parameter arm_changes{.key = "arm.*.*", .kind = Kind::open};
+
+const Catalogue& wide_catalogue() {
+  static const Catalogue list = [] {
+    Catalogue all = catalogue();
+    all.insert(all.end(), {&vary, &arm_label, &arm_changes});
+    return all;
+  }();
+  return list;
+}
+
+constexpr std::string_view wide_text =
+    "[grid]\nspacing = 10 um\n[pump.a]\nkind = fast\n[vary]\ngrid.cells = uniform(8, 16)\n"
+    "[arm.one]\nlabel = One\ndrug.x.molar_mass = 5 kDa\n[arm.two.drug.x]\nmolar_mass = 6 kDa\n";
+
+TEST(Deck, OpenKeysAreKeptAsText) {
+  const Deck deck =
+      Deck::from_text(wide_text, "/decks", {{"vary.blood.haematocrit", "normal(0.4, 0.1)"}}, wide_catalogue());
+  const auto varied = deck.open(vary);
+  ASSERT_EQ(varied.size(), 2u);
+  EXPECT_EQ(varied[0].key, "grid.cells");
+  EXPECT_EQ(varied[0].text, "uniform(8, 16)");
+  EXPECT_EQ(varied[0].origin.line, 6);
+  EXPECT_EQ(varied[1].origin.file, "--set");
+  EXPECT_EQ(deck.names("arm"), (std::vector<std::string>{"one", "two"}));
+  ASSERT_EQ(deck.open(arm_changes, "two").size(), 1u);
+  EXPECT_EQ(deck.open(arm_changes, "two").front().key, "drug.x.molar_mass");
+  EXPECT_TRUE(deck.names("drug").empty());
+  const Deck again = Deck::from_text(deck.resolved(), "/decks", {}, wide_catalogue());
+  EXPECT_EQ(again.resolved(), deck.resolved());
+  EXPECT_NE(error_of(wide_text).find("vary.grid.cells: unknown key"), std::string::npos);
+}
+
+TEST(Deck, IsLaidOverAnother) {
+  const Deck deck = Deck::from_text(wide_text, "/decks", {}, wide_catalogue());
+  std::vector<Deck::Open> changes = deck.open(arm_changes, "one");
+  changes.push_back({"grid.cells", "12", {"draw", 0}});
+  changes.push_back({"pump.a.kind", "plain", {"draw", 0}});
+  DeckTexts file;
+  file.main = "/decks/on_top.ini";
+  file.text["/decks/on_top.ini"] = "[grid]\ncells = 14\nspacing = 11 um\n[drug.x]\nclearance = 3 l/h\n";
+  const Deck over = deck.over(changes, &file, catalogue());
+  EXPECT_EQ(over.integer(cells), 12);               // changes beat files
+  EXPECT_NEAR(over.number(spacing), 11e-6, 1e-18);  // files beat the deck
+  EXPECT_EQ(over.names("drug"), std::vector<std::string>{"x"});
+  EXPECT_NEAR(over.number(speed, "a"), 7e-6, 1e-18);  // the preset goes with its choice
+  EXPECT_NEAR(deck.number(speed, "a"), 2.5e-3, 1e-15);
+  EXPECT_EQ(Deck::from_text(over.resolved(), "/decks", {}, catalogue()).resolved(), over.resolved());
+  changes[1].text = "5000";
+  EXPECT_THROW(
+      {
+        try {
+          (void)deck.over(changes, nullptr, catalogue());
+        } catch (const InputError& error) {
+          EXPECT_NE(std::string(error.what()).find("draw: grid.cells: '5000' is out of range"), std::string::npos);
+          throw;
+        }
+      },
+      InputError);
+}
+
 TEST(Deck, RequiredKeys) {
   const Catalogue with_end{&spacing, &end};
   try {
