@@ -32,6 +32,9 @@ class FlowSolver {
   /// Factors of the conductance of each local piece (vasomotion); empty: none. Not collective.
   void set_conductance_factor(std::vector<double> factor) { factor_ = std::move(factor); }
 
+  /// What comes next does not hang on what was solved before (a preconditioner may outlive its matrix). Not collective.
+  void forget() { laplacian_ = std::make_unique<NetworkLaplacian>(*network_, "flow_"); }
+
   /// Steady flow at given leaks (zero, or what the tissue takes from each piece), starting from the haematocrits in
   /// `state` (empty: the inlet haematocrit). Not converged within `max_iterations`: the state says so, and is the one
   /// nearest to steady: its flows, leaks and red cells balance all the same.

@@ -143,6 +143,12 @@ std::vector<double> SegmentHomes::to_pieces(std::span<const double> of_segments)
   return result;
 }
 
+RootOrder SegmentHomes::order() const {
+  std::vector<std::array<long, 2>> keys;
+  for (const long id : share_.segment_id) keys.push_back({0, id});
+  return {network_->comm, keys};
+}
+
 void SegmentHomes::largest(std::span<double> of_share_nodes) const {
   std::vector<std::vector<double>> values(nodes_.brought.size());
   for (std::size_t r = 0; r < values.size(); ++r) {

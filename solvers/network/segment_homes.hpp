@@ -17,6 +17,8 @@ class SegmentHomes {
 
   /// The segments at home here, with the nodes they touch.
   [[nodiscard]] const VesselGraph& share() const { return share_; }
+  /// Order of the segments at home by id, for files. Collective.
+  [[nodiscard]] RootOrder order() const;
   /// Mean over the length of each segment at home of values of the own pieces.
   [[nodiscard]] std::vector<double> mean(std::span<const double> of_own_pieces) const;
   /// Values at the first and the second node of each segment at home from values of the local nodes.

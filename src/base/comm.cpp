@@ -1,6 +1,8 @@
 #include "base/comm.hpp"
 
+#include <chrono>
 #include <exception>
+#include <thread>
 
 #include "base/error.hpp"
 
@@ -75,6 +77,19 @@ std::vector<std::vector<T>> exchanged(MPI_Comm comm, MPI_Datatype type, const st
 }
 
 }  // namespace
+
+bool all_arrive(MPI_Comm comm, double patience) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Ibarrier(comm, &request);
+  const auto begin = std::chrono::steady_clock::now();
+  int arrived = 0;
+  for (;;) {
+    MPI_Test(&request, &arrived, MPI_STATUS_IGNORE);
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
+    if (arrived != 0 || waited.count() > patience) return arrived != 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 int rank_of(MPI_Comm comm) {
   int rank = 0;

@@ -19,6 +19,10 @@ void together(MPI_Comm comm, const std::function<void()>& work);
 /// Runs `work` on rank 0 alone and throws its failure on all ranks. Collective on `comm`.
 void on_root(MPI_Comm comm, const std::function<void()>& work);
 
+/// True once every rank has come here, false if some have not within `patience` [s]: a rank that failed alone would
+/// otherwise wait for the others for ever. Collective on `comm`, which nothing else may use.
+[[nodiscard]] bool all_arrive(MPI_Comm comm, double patience);
+
 /// Copies text from rank 0 to all ranks. Collective on `comm`.
 [[nodiscard]] std::string broadcast(MPI_Comm comm, std::string text);
 /// Texts of all ranks, one after the other, on rank 0; nothing elsewhere. Collective on `comm`.

@@ -50,6 +50,15 @@ int run_simulate(MPI_Comm comm, const Invocation& invocation);
 int run_resume(MPI_Comm comm, const Invocation& invocation);
 /// `check DECK`: validates a deck and prints every parameter in force.
 int run_check(MPI_Comm comm, const Invocation& invocation);
+/// `cohort DECK`: every patient in every arm.
+int run_cohort_command(MPI_Comm comm, const Invocation& invocation);
+/// Goes on with the cohort of a folder.
+int resume_cohort(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& directory);
+/// Whether a folder holds a cohort. Collective.
+[[nodiscard]] bool holds_cohort(MPI_Comm comm, const std::filesystem::path& directory);
+/// The deck of one patient; InputError for a cohort's. Collective.
+[[nodiscard]] Deck read_patient_deck(MPI_Comm comm, const std::filesystem::path& path,
+                                     const std::vector<Override>& overrides);
 /// `params [GLOB]`: the catalogue.
 int run_params(MPI_Comm comm, const Invocation& invocation);
 /// `verify [NAME]`: the verification problems.
@@ -62,6 +71,7 @@ int run_network(MPI_Comm comm, const Invocation& invocation);
 /// The own options of each command, declared beside it.
 std::vector<CommandOption> simulate_options();
 std::vector<CommandOption> resume_options();
+std::vector<CommandOption> cohort_options();
 std::vector<CommandOption> check_options();
 std::vector<CommandOption> params_options();
 std::vector<CommandOption> verify_options();

@@ -1,12 +1,10 @@
 #include <mpi.h>
 #include <petscsys.h>
 
-#include <chrono>
 #include <cstdio>
 #include <new>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/comm.hpp"
@@ -21,7 +19,8 @@ namespace {
 std::vector<CommandSpec> command_table() {
   return {
       {"simulate", "DECK", "one patient: fields, exposure, sanctuaries", 1, 1, simulate_options(), run_simulate},
-      {"resume", "DIR", "goes on with an interrupted run", 1, 1, resume_options(), run_resume},
+      {"cohort", "DECK", "many patients, each in every arm", 1, 1, cohort_options(), run_cohort_command},
+      {"resume", "DIR", "goes on with an interrupted run or cohort", 1, 1, resume_options(), run_resume},
       {"check", "DECK", "validates a deck, prints every parameter and where it came from", 1, 1, check_options(),
        run_check},
       {"params", "[GLOB]", "the catalogue of parameters, all or those whose key matches", 0, 1, params_options(),
@@ -35,22 +34,9 @@ std::vector<CommandSpec> command_table() {
   };
 }
 
-// True once every rank has come here. A rank that failed alone would otherwise wait for the others for ever.
-bool all_failed_together(MPI_Comm comm) {
-  MPI_Request request = MPI_REQUEST_NULL;
-  MPI_Ibarrier(comm, &request);
-  constexpr std::chrono::seconds patience(10);
-  const auto begin = std::chrono::steady_clock::now();
-  int arrived = 0;
-  for (;;) {
-    MPI_Test(&request, &arrived, MPI_STATUS_IGNORE);
-    if (arrived != 0 || std::chrono::steady_clock::now() - begin > patience) return arrived != 0;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
-
 int fail(MPI_Comm comm, ExitCode code, const char* message) {
-  const bool together = all_failed_together(comm);
+  constexpr double patience = 10;  // [s]
+  const bool together = all_arrive(comm, patience);
   if (!together || rank_of(comm) == 0) {
     std::fflush(stdout);
     std::fprintf(stderr, "sanctuary: %s\n", message);

@@ -35,13 +35,14 @@ void Progress::start_at(double done) {
   begin_ = Clock::now();
 }
 
-std::string Progress::line(double done, const std::string& note, Clock::time_point now) const {
+std::string Progress::line(double done, const std::string& note, double left, Clock::time_point now) const {
   const double share = total_ > 0 ? std::clamp(done / total_, 0.0, 1.0) : 0;
   const double elapsed = std::chrono::duration<double>(now - begin_).count();
   const double rate = elapsed > 0 ? (done - first_) / elapsed : 0;
   std::string text = fmt::format("{}: {:.4g} of {:.4g} {} ({:.1f} %)", what_, done, total_, unit_, 100 * share);
   if (rate > 0) {
-    text += fmt::format(", {:.3g} {}/s, {} left", rate, unit_, duration_text((total_ - done) / rate));
+    text +=
+        fmt::format(", {:.3g} {}/s, {} left", rate, unit_, duration_text(left >= 0 ? left : (total_ - done) / rate));
   }
   if (!note.empty()) text += ", " + note;
   if (!terminal_) return text;
@@ -50,7 +51,7 @@ std::string Progress::line(double done, const std::string& note, Clock::time_poi
   return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, text);
 }
 
-void Progress::update(double done, const std::string& note) {
+void Progress::update(double done, const std::string& note, double left) {
   last_ = done;
   if (!shown_) return;
   const auto now = Clock::now();
@@ -58,7 +59,7 @@ void Progress::update(double done, const std::string& note) {
   if (now - printed_ < wait) return;
   printed_ = now;
   // Carriage return and clearing to the end of the line redraw the bar in place.
-  fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line(done, note, now), terminal_ ? "\x1b[K" : "\n");
+  fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line(done, note, left, now), terminal_ ? "\x1b[K" : "\n");
   std::fflush(stderr);
 }
 

@@ -13,8 +13,9 @@ class Progress {
   /// `total` and what `update` is given count in `unit` ("h", "steps"); a line per `interval` in a log.
   Progress(MPI_Comm comm, std::string what, double total, std::string unit, bool quiet,
            std::chrono::seconds interval = std::chrono::seconds(30));
-  /// Says that `done` of the total is behind; `note` is shown after it.
-  void update(double done, const std::string& note = {});
+  /// Says that `done` of the total is behind; `note` is shown after it. `left` [s]: an estimate better than by the
+  /// rate.
+  void update(double done, const std::string& note = {}, double left = -1);
   /// Work that was done before, by a run that is now resumed: it does not count for the rate.
   void start_at(double done);
   /// Ends the display with a line that says how long it took.
@@ -22,7 +23,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  [[nodiscard]] std::string line(double done, const std::string& note, Clock::time_point now) const;
+  [[nodiscard]] std::string line(double done, const std::string& note, double left, Clock::time_point now) const;
 
   std::string what_, unit_;
   double total_, first_ = 0, last_ = 0;

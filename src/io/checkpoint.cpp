@@ -93,10 +93,29 @@ std::optional<Hdf5Reader> open_newest(const fs::path& folder) {
   return std::nullopt;
 }
 
-void check_fits(const Hdf5Reader& file, const GridLayout& grid, const Checkpoint& into) {
+fs::path baseline_of(const fs::path& directory) { return directory / "checkpoints" / "baseline.h5"; }
+
+/// Opens the baseline if it is there and undamaged. Serial.
+std::optional<Hdf5Reader> open_baseline(const fs::path& directory) {
+  const fs::path path = baseline_of(directory);
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  try {
+    if (is_whole(path)) return Hdf5Reader(path);
+    log::warning("{} is damaged", path.string());
+  } catch (const IoError& error) {
+    log::warning("{}", error.what());
+  }
+  return std::nullopt;
+}
+
+void check_schema(const Hdf5Reader& file) {
   const auto schema = static_cast<int>(file.number_attribute("/", "schema_version"));
   expect(schema == build_info::schema_version, file.path(),
          fmt::format("has schema version {}, this program reads {}", schema, build_info::schema_version));
+}
+
+void check_fits(const Hdf5Reader& file, const GridLayout& grid, const Checkpoint& into) {
   expect(into.deck_hash.empty() || file.text_attribute("/", "deck_hash") == into.deck_hash, file.path(),
          "was made with another deck");
   const auto cells = file.numbers_attribute("/", "cells");
@@ -117,32 +136,22 @@ void check_spans(const Checkpoint& checkpoint, const LocalBox& box) {
                                 box.cells()));
 }
 
-}  // namespace
-
-std::string text_hash(std::string_view text) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
-  return fmt::format("{:016x}", hash);
-}
-
-void write_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
-                      const Checkpoint& checkpoint, int keep) {
-  const fs::path folder = directory / "checkpoints";
+/// Writes a state into the file of `folder` that `path` names on rank 0. Collective.
+void write_state(MPI_Comm comm, const fs::path& folder, const std::function<fs::path()>& path, const GridLayout& grid,
+                 const LocalBox& box, const Checkpoint& checkpoint) {
   const auto boxes = gather_boxes(comm, grid, box);
   together(comm, [&] { check_spans(checkpoint, box); });
   std::unique_ptr<Hdf5Writer> file;
   on_root(comm, [&] {
     make_directory(folder);
     remove_temporaries(folder);
-    const auto found = checkpoints_in(folder);
     const std::string state = checkpoint.state.dump();
     std::uint64_t bytes = state.size();
     for (const auto* arrays : {&checkpoint.arrays, &checkpoint.root_arrays})
       for (const auto& [name, values] : *arrays) bytes += 1024 + sizeof(double) * values.size();
     bytes += checkpoint.fields.size() *
              (1024 + sizeof(double) * static_cast<std::uint64_t>(grid.cells[0] * grid.cells[1] * grid.cells[2]));
-    const long index = found.empty() ? 0 : found.back().first + 1;
-    file = std::make_unique<Hdf5Writer>(folder / fmt::format("checkpoint_{:06d}.h5", index), bytes, head_size);
+    file = std::make_unique<Hdf5Writer>(path(), bytes, head_size);
     file->attribute("/", "schema_version", static_cast<long>(build_info::schema_version));
     file->attribute("/", "deck_hash", checkpoint.deck_hash);
     file->attribute("/", "cells", std::span<const long>(grid.cells));
@@ -162,24 +171,25 @@ void write_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout
     collect_boxes(comm, boxes, std::span<const double>(field.values), [&](const LocalBox& part, const double* values) {
       file->write_box("/fields/" + field.name, zyx(part.start), zyx(part.size), values);
     });
-  on_root(comm, [&] {
-    file->commit(head_of);
-    const auto found = checkpoints_in(folder);
-    const auto kept = static_cast<std::size_t>(std::max(keep, 1));
-    for (std::size_t old = 0; old + kept < found.size(); ++old) remove_file(found[old].second);
-  });
+  on_root(comm, [&] { file->commit(head_of); });
 }
 
-bool read_latest_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
-                            Checkpoint& into) {
+/// Reads the state of the file that `open` opens on rank 0. Collective.
+bool read_state(MPI_Comm comm, const std::function<std::optional<Hdf5Reader>()>& open, const GridLayout& grid,
+                const LocalBox& box, const CheckpointJudge& judge, Checkpoint& into) {
   const auto boxes = gather_boxes(comm, grid, box);
   together(comm, [&] { check_spans(into, box); });
   std::optional<Hdf5Reader> file;
   std::vector<long> found(1, 0);
+  std::string state;
   on_root(comm, [&] {
-    file = open_newest(directory / "checkpoints");
+    file = open();
     found.front() = file ? 1 : 0;
-    if (file) check_fits(*file, grid, into);
+    if (!file) return;
+    check_schema(*file);
+    state = file->text("/state");
+    if (judge) judge(file->path(), nlohmann::json::parse(state));
+    check_fits(*file, grid, into);
   });
   broadcast(comm, found);
   if (found.front() == 0) return false;
@@ -187,10 +197,9 @@ bool read_latest_checkpoint(MPI_Comm comm, const fs::path& directory, const Grid
     distribute_boxes(comm, boxes, field.values, [&](const LocalBox& part, double* values) {
       file->read_box("/fields/" + field.name, zyx(part.start), zyx(part.size), values);
     });
-  std::string state, names, hash;
+  std::string names, hash;
   std::map<std::string, std::vector<double>> arrays;
   on_root(comm, [&] {
-    state = file->text("/state");
     hash = file->text_attribute("/", "deck_hash");
     for (const auto& name : file->datasets("/arrays")) {
       arrays[name] = file->numbers("/arrays/" + name);
@@ -210,6 +219,68 @@ bool read_latest_checkpoint(MPI_Comm comm, const fs::path& directory, const Grid
   into.state = nlohmann::json::parse(broadcast(comm, std::move(state)));
   into.deck_hash = broadcast(comm, std::move(hash));
   return true;
+}
+
+}  // namespace
+
+std::string text_hash(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char letter : text) hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
+  return fmt::format("{:016x}", hash);
+}
+
+void write_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
+                      const Checkpoint& checkpoint, int keep) {
+  const fs::path folder = directory / "checkpoints";
+  const auto next = [&] {
+    const auto found = checkpoints_in(folder);
+    return folder / fmt::format("checkpoint_{:06d}.h5", found.empty() ? 0 : found.back().first + 1);
+  };
+  write_state(comm, folder, next, grid, box, checkpoint);
+  on_root(comm, [&] {
+    const auto found = checkpoints_in(folder);
+    const auto kept = static_cast<std::size_t>(std::max(keep, 1));
+    for (std::size_t old = 0; old + kept < found.size(); ++old) remove_file(found[old].second);
+  });
+}
+
+bool read_latest_checkpoint(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
+                            Checkpoint& into) {
+  return read_state(
+      comm, [&] { return open_newest(directory / "checkpoints"); }, grid, box, {}, into);
+}
+
+void write_baseline(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
+                    const Checkpoint& baseline) {
+  write_state(
+      comm, directory / "checkpoints", [&] { return baseline_of(directory); }, grid, box, baseline);
+}
+
+BaselineFile read_baseline(MPI_Comm comm, const fs::path& directory, const GridLayout& grid, const LocalBox& box,
+                           const CheckpointJudge& judge, Checkpoint& into) {
+  if (read_state(
+          comm, [&] { return open_baseline(directory); }, grid, box, judge, into))
+    return BaselineFile::read;
+  std::vector<long> there(1, 0);
+  on_root(comm, [&] {
+    std::error_code ignored;
+    there.front() = fs::exists(baseline_of(directory), ignored) ? 1 : 0;
+  });
+  broadcast(comm, there);
+  return there.front() != 0 ? BaselineFile::damaged : BaselineFile::none;
+}
+
+void remove_checkpoints(MPI_Comm comm, const fs::path& directory, bool with_baseline) {
+  on_root(comm, [&] {
+    const fs::path folder = directory / "checkpoints";
+    for (const auto& [index, path] : checkpoints_in(folder)) remove_file(path);
+    if (with_baseline) remove_file(baseline_of(directory));
+    std::error_code not_empty;
+    if (!fs::is_directory(folder, not_empty)) return;
+    remove_temporaries(folder);
+    fs::remove(folder, not_empty);
+    fs::remove(directory, not_empty);
+  });
 }
 
 }  // namespace sanctuary

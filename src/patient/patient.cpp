@@ -34,6 +34,7 @@ Patient::Patient(MPI_Comm comm, PatientSettings settings)
                                          blood_laws(settings_.rheology, settings_.split, settings_.inlet_haematocrit));
   }
   set_up_tissue();
+  notes_of_set_up_ = notes_.size();
 }
 
 Patient::~Patient() = default;
@@ -227,6 +228,27 @@ void Patient::set_up_tissue() {
 }
 
 void Patient::establish_baseline() {
+  solve_baseline();
+  begin_treatment();
+}
+
+void Patient::begin_treatment() {
+  // What is solved in the course of the treatment must not hang on how the baseline came about.
+  oxygen_solver_.reset();
+  if (flow_) flow_->forget();
+  has_baseline_ = true;
+  measure_distances();
+  set_cycling_shares();
+  if (!settings_.drugs.empty()) set_up_drugs();
+  dt_ = settings_.first_step;
+  record_series(0);
+}
+
+void Patient::solve_baseline() {
+  if (!has_baseline_) {  // what a baseline was to be read into is no state to start from
+    oxygen_ = OxygenState{};
+    for (auto& share : below_) share.clear();
+  }
   {
     const Stopwatch watch(timing_["flow and pressure"]);
     FluidSolver solver(grid_, embedded_.get(), flow_.get());
@@ -259,11 +281,11 @@ void Patient::establish_baseline() {
     }
   }
   solve_oxygen();
-  measure_distances();
-  set_cycling_shares();
-  if (!settings_.drugs.empty()) set_up_drugs();
-  dt_ = settings_.first_step;
-  record_series(0);
+}
+
+OxygenSolver& Patient::oxygen_solver() {
+  if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
+  return *oxygen_solver_;
 }
 
 void Patient::solve_oxygen() {
@@ -275,13 +297,12 @@ void Patient::solve_oxygen() {
     oxygen_.piece_pressure.assign(cut_.own_pieces, 60 * mmhg);
     return;
   }
-  if (!oxygen_solver_) oxygen_solver_ = std::make_unique<OxygenSolver>(grid_, embedded_.get(), flow_.get());
   kill_at_oxygen_ = greatest_kill();
   if (intermittent_) {
     solve_oxygen_snapshots(oxygen_walls(), oxygen_use());
     return;
   }
-  oxygen_solver_->solve(settings_.oxygen, oxygen_walls(), oxygen_use(), fluid_.blood, oxygen_);
+  oxygen_solver().solve(settings_.oxygen, oxygen_walls(), oxygen_use(), fluid_.blood, oxygen_);
 }
 
 GridLayout Patient::layout() const { return {settings_.grid.origin, settings_.grid.spacing, settings_.grid.cells}; }

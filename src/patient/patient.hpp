@@ -34,8 +34,13 @@ class Patient {
   Patient(const Patient&) = delete;
   Patient& operator=(const Patient&) = delete;
 
-  /// Blood flow, interstitial pressure, oxygen, cycling shares; then the drug's transport is set up.
+  /// Blood flow, interstitial pressure, oxygen, cycling shares; then the drugs' transport is set up.
   void establish_baseline();
+  /// What the solves of `establish_baseline` found, for a file; reading wants the same views filled. Before treatment.
+  void with_baseline(const std::function<void(Checkpoint&)>& use);
+  /// Puts a new patient into the state that `establish_baseline` would leave, without a solve, once the views of
+  /// `with_baseline` are filled: to the last bit from a baseline of as many ranks. Drugs are this patient's own.
+  void restore_baseline(const Checkpoint& baseline);
   /// One accepted step of the treatment, at most to the next dose, output time or the end. Throws NumericsError when a
   /// step fails after every retry.
   void advance();
@@ -116,7 +121,13 @@ class Patient {
   [[nodiscard]] VesselGraph mended_network();
   static void check_geometry(const std::string& name, const VesselGraph& share, const Box& box, const Box& extent);
   void set_up_tissue();
+  void solve_baseline();
+  void begin_treatment();
+  void find_homes();
+  void make_compressed();
+  void restore_vessels(const Checkpoint& baseline);
   void solve_oxygen();
+  [[nodiscard]] OxygenSolver& oxygen_solver();
   void settle_flow(FluidSolver& solver);
   void settle_compression(FluidSolver& solver);
   void settle_intermittency(FluidSolver& solver);
@@ -199,6 +210,8 @@ class Patient {
   std::vector<double> series_time_;
   Columns series_;
   std::vector<std::string> notes_;
+  std::size_t notes_of_set_up_ = 0;  // the first of the notes
+  bool has_baseline_ = false;
   mutable std::map<std::string, double> timing_;
 };
 

@@ -15,12 +15,23 @@ std::size_t at(long i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-void Patient::settle_flow(FluidSolver& solver) {
+void Patient::find_homes() {
   const bool changing = settings_.on.vessel_compression || settings_.on.intermittent_flow;
-  if (embedded_ && changing && !homes_) {
-    homes_ = std::make_unique<SegmentHomes>(
-        cut_, [this](const std::array<double, 3>& point) { return grid_.owner(grid_.cell_of(point)); });
-  }
+  if (!embedded_ || !changing || homes_) return;
+  homes_ = std::make_unique<SegmentHomes>(
+      cut_, [this](const std::array<double, 3>& point) { return grid_.owner(grid_.cell_of(point)); });
+}
+
+void Patient::make_compressed() {
+  std::vector<double> maturity(cut_.own_pieces);
+  for (std::size_t p = 0; p < maturity.size(); ++p)
+    maturity[p] = tumour_at(cut_.piece_cell[p]) ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0;
+  compressed_ = std::make_unique<CompressedVessels>(cut_, *homes_, *flow_, settings_.compression, maturity);
+  open_wall_ = fluid_wall_.conductance;
+}
+
+void Patient::settle_flow(FluidSolver& solver) {
+  find_homes();
   if (flow_) flow_->set_conductance_factor({});
   solver.solve(fluid_tissue_, fluid_wall_, fluid_);
   if (!embedded_) return;
@@ -31,11 +42,7 @@ void Patient::settle_flow(FluidSolver& solver) {
 void Patient::settle_compression(FluidSolver& solver) {
   const std::size_t pieces = cut_.own_pieces;
   if (!compressed_) {
-    std::vector<double> maturity(pieces);
-    for (std::size_t p = 0; p < pieces; ++p)
-      maturity[p] = tumour_at(cut_.piece_cell[p]) ? cut_.graph.maturity[at(cut_.piece_segment[p])] : 1.0;
-    compressed_ = std::make_unique<CompressedVessels>(cut_, *homes_, *flow_, settings_.compression, maturity);
-    open_wall_ = fluid_wall_.conductance;
+    make_compressed();
     perfused_open_ = perfused_fraction();
   }
   std::vector<double> solid(pieces), fluid(pieces);
@@ -157,7 +164,7 @@ Patient::Instant Patient::instant(double time) {
     now.blood = blood_of_the_moment();
     intermittent_->set_mean();
   }
-  if (settings_.on.oxygen) oxygen_solver_->solve(settings_.oxygen, oxygen_walls(), oxygen_use(), now.blood, now.oxygen);
+  if (settings_.on.oxygen) oxygen_solver().solve(settings_.oxygen, oxygen_walls(), oxygen_use(), now.blood, now.oxygen);
   return now;
 }
 
@@ -173,7 +180,7 @@ void Patient::solve_oxygen_snapshots(const Walls& walls, const std::vector<doubl
   mean.piece_pressure.assign(cut_.own_pieces, 0.0);
   for (int k = 0; k < snapshots; ++k) {
     intermittent_->set_snapshot(k);
-    oxygen_solver_->solve(settings_.oxygen, walls, use, blood_of_the_moment(), now);
+    oxygen_solver().solve(settings_.oxygen, walls, use, blood_of_the_moment(), now);
     petsc(VecAXPY(mean.cells.get(), part, now.cells.get()));
     for (std::size_t n = 0; n < mean.node_pressure.size(); ++n) mean.node_pressure[n] += part * now.node_pressure[n];
     for (std::size_t p = 0; p < mean.piece_pressure.size(); ++p) mean.piece_pressure[p] += part * now.piece_pressure[p];

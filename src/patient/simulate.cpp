@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "base/build_info.hpp"
 #include "base/comm.hpp"
 #include "base/log.hpp"
+#include "patient/baseline_key.hpp"
 #include "patient/parameters.hpp"
 
 namespace sanctuary {
@@ -86,6 +88,64 @@ double peak_memory_bytes(MPI_Comm comm) {
   return sum_over(comm, static_cast<double>(usage.ru_maxrss) * 1024);
 }
 
+/// Keeps a baseline with what it belongs to in `directory`. Collective.
+void save_baseline(MPI_Comm comm, const Deck& deck, const std::filesystem::path& directory, Patient& patient) {
+  patient.with_baseline([&](Checkpoint& point) {
+    point.deck_hash = baseline_key(deck);
+    point.state["entries"] = baseline_entries(deck);
+    write_baseline(comm, directory, patient.layout(), patient.box(), point);
+  });
+}
+
+/// Refuses the baseline of another patient.
+void check_same_patient(const Deck& deck, const std::filesystem::path& path, const nlohmann::json& state) {
+  const auto kept = state.at("entries").get<std::map<std::string, std::string>>();
+  const std::vector<std::string> keys = differing_keys(baseline_entries(deck), kept);
+  if (keys.empty()) return;
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(keys.size(), most); ++i) {
+    const auto value = kept.find(keys[i]);
+    text += (i > 0 ? ", " : "") + keys[i] + " (there: " + (value == kept.end() ? "none" : value->second) + ")";
+  }
+  if (keys.size() > most) text += " and " + std::to_string(keys.size() - most) + " more";
+  throw InputError(path.string() + " is the baseline of another patient: the deck differs from it in " + text +
+                   "; branch from a baseline of this patient, or make these keys equal");
+}
+
+/// Restores a new patient from the baseline kept in `directory`; else it is left to establish one.
+/// Collective.
+BaselineFile restore_from(MPI_Comm comm, const Deck& deck, const std::filesystem::path& directory, Patient& patient) {
+  Checkpoint kept;
+  BaselineFile found = BaselineFile::none;
+  patient.with_baseline([&](Checkpoint& point) {
+    found = read_baseline(
+        comm, directory, patient.layout(), patient.box(),
+        [&](const auto& path, const nlohmann::json& state) { check_same_patient(deck, path, state); }, point);
+    kept.arrays = std::move(point.arrays);
+    kept.root_arrays = std::move(point.root_arrays);
+    kept.state = std::move(point.state);
+  });
+  if (found == BaselineFile::read) patient.restore_baseline(kept);
+  return found;
+}
+
+/// Puts time and memory into the summary. Collective.
+void add_cost(MPI_Comm comm, const Patient& patient, double writing, double total, double memory_before,
+              nlohmann::json& summary) {
+  auto& timing = summary["timing"];
+  for (const auto& [phase, seconds] : patient.timing()) timing[phase + "_s"] = max_over(comm, seconds);
+  timing["writing_s"] = max_over(comm, writing);
+  timing["total_s"] = max_over(comm, total);
+  const double memory = peak_memory_bytes(comm);
+  const auto cells =
+      static_cast<double>(patient.layout().cells[0] * patient.layout().cells[1] * patient.layout().cells[2]);
+  summary["memory"] = {{"peak_bytes", memory},
+                       {"before_bytes", memory_before},
+                       {"peak_bytes_per_cell", (memory - memory_before) / cells}};
+  summary["ranks"] = size_of(comm);
+}
+
 }  // namespace
 
 ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
@@ -96,6 +156,8 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   RunState state = RunState::none;
   on_root(comm, [&] {
     state = run_state(options.directory);
+    if (!options.files && state != RunState::none)
+      throw InputError(options.directory.string() + " holds the files of a run: choose another directory");
     if (state != RunState::none) check_same_run(options.directory, values);
     if (state != RunState::finished) check_writable(options.directory);
   });
@@ -109,14 +171,30 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
 
   const double memory_before = peak_memory_bytes(comm);
   Patient patient(comm, settings);
-  if (options.progress) options.progress(0, settings.duration, "flow, pressure and oxygen");
-  patient.establish_baseline();
+  const bool branches = !options.baseline.empty();
+  const std::filesystem::path baseline_directory = branches ? options.baseline : options.directory;
+  bool baseline_kept = branches;
+  const BaselineFile baseline = branches || !options.files || state == RunState::unfinished
+                                    ? restore_from(comm, deck, baseline_directory, patient)
+                                    : BaselineFile::none;
+  if (baseline == BaselineFile::read) {
+    baseline_kept = true;
+  } else {
+    if (branches && baseline == BaselineFile::none)
+      throw InputError(options.baseline.string() + " holds no baseline to branch from; prepare it first");
+    if (state == RunState::unfinished)
+      log::info("{} keeps no baseline that can be read: it is computed again", options.directory.string());
+    if (options.progress) options.progress(0, settings.duration, "flow, pressure and oxygen");
+    patient.establish_baseline();
+  }
   patient.check_balance();
-  check_field_names(deck, patient);
-  for (const std::string& note : patient.notes()) log::info("{}", note);
+  if (options.files) {
+    check_field_names(deck, patient);
+    for (const std::string& note : patient.notes()) log::info("{}", note);
+  }
 
   bool resumed = false;
-  if (state == RunState::unfinished) {
+  if (state == RunState::unfinished || !options.files) {
     Checkpoint kept;
     patient.with_checkpoint([&](Checkpoint& point) {
       point.deck_hash = text_hash(values);
@@ -131,18 +209,24 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
     }
   }
 
-  RunRecord record = record_of(deck, options, settings);
-  RunWriter writer = state == RunState::none
-                         ? RunWriter(comm, options.directory, std::move(record), patient.layout(), patient.box(),
-                                     patient.network_layout())
-                         : RunWriter::reopen(comm, options.directory, std::move(record), patient.layout(),
-                                             patient.box(), patient.network_layout(), resumed ? patient.time() : -1);
-  patient.with_constants([&](std::span<const FieldOutput> fields) { writer.write_constant(fields); });
+  std::optional<RunWriter> writer;
+  if (options.files) {
+    RunRecord record = record_of(deck, options, settings);
+    writer = state == RunState::none
+                 ? RunWriter(comm, options.directory, std::move(record), patient.layout(), patient.box(),
+                             patient.network_layout())
+                 : RunWriter::reopen(comm, options.directory, std::move(record), patient.layout(), patient.box(),
+                                     patient.network_layout(), resumed ? patient.time() : -1);
+    patient.with_constants([&](std::span<const FieldOutput> fields) { writer->write_constant(fields); });
+  }
 
   auto last_checkpoint = Clock::now();
   double writing = 0;
   const auto checkpoint = [&] {
     const auto start = Clock::now();
+    // First, so that who finds a checkpoint finds the baseline too.
+    if (!baseline_kept) save_baseline(comm, deck, options.directory, patient);
+    baseline_kept = true;
     patient.with_checkpoint([&](Checkpoint& point) {
       point.deck_hash = text_hash(values);
       write_checkpoint(comm, options.directory, patient.layout(), patient.box(), point);
@@ -153,11 +237,12 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   const auto write_output = [&] {
     const auto start = Clock::now();
     patient.check_balance();
-    writer.set_series(patient.series_time(), patient.series());
-    const auto& times = writer.times();
+    if (!writer) return;
+    writer->set_series(patient.series_time(), patient.series());
+    const auto& times = writer->times();
     if (times.empty() || times.back() < patient.time()) {
       patient.with_output([&](std::span<const FieldOutput> fields, std::span<const NetworkOutput> network) {
-        writer.write_time(patient.time(), fields, network, settings.drugs.empty() ? 0 : patient.cycle());
+        writer->write_time(patient.time(), fields, network, settings.drugs.empty() ? 0 : patient.cycle());
       });
     }
     writing += seconds_since(start);
@@ -171,11 +256,11 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
     if (options.progress) {
       options.progress(patient.time(), settings.duration, "step " + std::to_string(patient.steps()));
     }
-    if (patient.at_output()) {
-      write_output();
-    } else {
+    if (patient.at_output()) write_output();
+    if (!writer || !patient.at_output()) {
       // Rank 0's clock decides for all.
-      int due = seconds_since(last_checkpoint) >= settings.checkpoint_interval && settings.checkpoint_interval > 0;
+      int due = seconds_since(last_checkpoint) >= settings.checkpoint_interval && settings.checkpoint_interval > 0 &&
+                !patient.finished();
       MPI_Bcast(&due, 1, MPI_INT, 0, comm);
       if (due) checkpoint();
     }
@@ -190,21 +275,40 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
   }
 
   Patient::Findings findings = patient.findings();
-  auto& timing = findings.summary["timing"];
-  for (const auto& [phase, seconds] : patient.timing()) timing[phase + "_s"] = max_over(comm, seconds);
-  timing["writing_s"] = max_over(comm, writing);
-  timing["total_s"] = max_over(comm, seconds_since(started));
-  const double memory = peak_memory_bytes(comm);
-  const auto cells =
-      static_cast<double>(patient.layout().cells[0] * patient.layout().cells[1] * patient.layout().cells[2]);
-  findings.summary["memory"] = {{"peak_bytes", memory},
-                                {"before_bytes", memory_before},
-                                {"peak_bytes_per_cell", (memory - memory_before) / cells}};
-  findings.summary["ranks"] = size_of(comm);
+  add_cost(comm, patient, writing, seconds_since(started), memory_before, findings.summary);
   findings.summary["remarks"] = findings.remarks;
   for (const std::string& remark : findings.remarks) log::debug("{}", remark);
-  patient.with_groups(
-      [&](std::span<const GroupOutput> groups) { writer.finish(findings.outcome, groups, findings.summary); });
+  if (writer) {
+    patient.with_groups(
+        [&](std::span<const GroupOutput> groups) { writer->finish(findings.outcome, groups, findings.summary); });
+  }
+  if (options.finished) options.finished(patient, findings);
+  if (!options.files) remove_checkpoints(comm, options.directory, !branches);
+  return ExitCode::done;
+}
+
+ExitCode prepare_baseline(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
+  const auto started = Clock::now();
+  PatientSettings settings = patient_settings(deck);
+  settings.drugs.clear();
+  on_root(comm, [&] { check_writable(options.directory); });
+  const double memory_before = peak_memory_bytes(comm);
+  Patient patient(comm, settings);
+  double writing = 0;
+  if (restore_from(comm, deck, options.directory, patient) == BaselineFile::read) {
+    patient.check_balance();
+  } else {
+    if (options.progress) options.progress(0, settings.duration, "flow, pressure and oxygen");
+    patient.establish_baseline();
+    patient.check_balance();
+    const auto start = Clock::now();
+    save_baseline(comm, deck, options.directory, patient);
+    writing = seconds_since(start);
+  }
+  Patient::Findings findings = patient.findings();
+  add_cost(comm, patient, writing, seconds_since(started), memory_before, findings.summary);
+  findings.summary["remarks"] = findings.remarks;
+  if (options.finished) options.finished(patient, findings);
   return ExitCode::done;
 }
 

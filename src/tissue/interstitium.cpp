@@ -86,6 +86,58 @@ class FilteringWalls {
   AndersonMixing mixing_;
 };
 
+/// `op`: conduction of the tissue.
+void complete(const Grid& grid, const EmbeddedNetwork* network, const FluidTissue& tissue, const CellOperator& op,
+              FluidState& state) {
+  const MPI_Comm comm = grid.comm();
+  const std::size_t cells = grid.local_cells();
+  const double volume = grid.cell_volume();
+  state.discharge = FaceField(grid);
+  op.flux(state.pressure.get(), state.discharge);
+  state.lymph.assign(cells, 0.0);
+  state.filtrated.assign(cells, 0.0);
+  std::array<double, 2> sum{};
+  {
+    const ReadAccess p(state.pressure.get());
+    for (std::size_t c = 0; c < cells; ++c) {
+      if (tissue.lymph_conductance[c] > 0 && p[c] > tissue.lymph_pressure)
+        state.lymph[c] = tissue.lymph_conductance[c] * volume * (p[c] - tissue.lymph_pressure);
+      if (!tissue.filtration.empty())
+        state.filtrated[c] = tissue.filtration[c] * volume * (tissue.effective_pressure[c] - p[c]);
+      sum[0] += state.lymph[c];
+      sum[1] += state.filtrated[c];
+    }
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, comm);
+  const auto walls = op.wall_outflow(state.pressure.get());
+  state.walls = 0;
+  for (const double q : walls) state.walls += q;
+  state.drained = sum[0];
+  state.filtration = sum[1];
+  state.filtration_out = 0;
+  double reference = std::abs(sum[0]) + std::abs(sum[1]) + std::abs(state.walls);
+  state.plasma_inflow = 0;
+  if (network) {
+    std::array<double, 4> sums{};  // net and outward filtration, inflow of blood and of plasma
+    for (std::size_t p = 0; p < network->pieces(); ++p) {
+      sums[0] += state.blood.leak[p];
+      sums[1] += std::max(state.blood.leak[p], 0.0);
+    }
+    for (std::size_t n = 0; n < network->nodes(); ++n) {
+      const double q = state.blood.inflow[n];
+      if (q <= 0) continue;
+      sums[2] += q;
+      sums[3] += q - state.blood.red_inflow[n];
+    }
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
+    state.filtration += sums[0];
+    state.filtration_out = sums[1];
+    reference = sums[2];
+    state.plasma_inflow = sums[3];
+  }
+  state.imbalance = reference > 0 ? std::abs(state.filtration - state.drained - state.walls) / reference : 0.0;
+}
+
 }  // namespace
 
 double relative_oncotic_pressure(double protein) {
@@ -328,56 +380,14 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& wall, FluidS
         " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) +
         "); filtration that rivals the blood flow does this: a denser network or vessel_wall.anchor = off helps");
   }
-  account(tissue, draining, state);
+  complete(*grid_, network_, tissue, op_, state);
 }
 
-void FluidSolver::account(const FluidTissue& tissue, const std::vector<char>& draining, FluidState& state) const {
-  const MPI_Comm comm = grid_->comm();
-  const std::size_t cells = grid_->local_cells();
-  const double volume = grid_->cell_volume();
-  state.discharge = FaceField(*grid_);
-  op_.flux(state.pressure.get(), state.discharge);
-  state.lymph.assign(cells, 0.0);
-  state.filtrated.assign(cells, 0.0);
-  std::array<double, 2> sum{};
-  {
-    const ReadAccess p(state.pressure.get());
-    for (std::size_t c = 0; c < cells; ++c) {
-      if (draining[c]) state.lymph[c] = tissue.lymph_conductance[c] * volume * (p[c] - tissue.lymph_pressure);
-      if (!tissue.filtration.empty())
-        state.filtrated[c] = tissue.filtration[c] * volume * (tissue.effective_pressure[c] - p[c]);
-      sum[0] += state.lymph[c];
-      sum[1] += state.filtrated[c];
-    }
-  }
-  MPI_Allreduce(MPI_IN_PLACE, sum.data(), 2, MPI_DOUBLE, MPI_SUM, comm);
-  const auto walls = op_.wall_outflow(state.pressure.get());
-  state.walls = 0;
-  for (const double q : walls) state.walls += q;
-  state.drained = sum[0];
-  state.filtration = sum[1];
-  state.filtration_out = 0;
-  double reference = std::abs(sum[0]) + std::abs(sum[1]) + std::abs(state.walls);
-  state.plasma_inflow = 0;
-  if (network_) {
-    std::array<double, 4> sums{};  // net and outward filtration, inflow of blood and of plasma
-    for (std::size_t p = 0; p < network_->pieces(); ++p) {
-      sums[0] += state.blood.leak[p];
-      sums[1] += std::max(state.blood.leak[p], 0.0);
-    }
-    for (std::size_t n = 0; n < network_->nodes(); ++n) {
-      const double q = state.blood.inflow[n];
-      if (q <= 0) continue;
-      sums[2] += q;
-      sums[3] += q - state.blood.red_inflow[n];
-    }
-    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 4, MPI_DOUBLE, MPI_SUM, comm);
-    state.filtration += sums[0];
-    state.filtration_out = sums[1];
-    reference = sums[2];
-    state.plasma_inflow = sums[3];
-  }
-  state.imbalance = reference > 0 ? std::abs(state.filtration - state.drained - state.walls) / reference : 0.0;
+void complete_fluid(const Grid& grid, const EmbeddedNetwork* network, const FluidTissue& tissue, FluidState& state) {
+  CellOperator op(grid);
+  op.reset(tissue.walls);
+  op.add_diffusion(tissue.conductivity);
+  complete(grid, network, tissue, op, state);
 }
 
 }  // namespace sanctuary

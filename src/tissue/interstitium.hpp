@@ -58,6 +58,10 @@ struct FluidState {
   std::array<double, 2> residual{};  ///< diagonally scaled true residual of cells and network
 };
 
+/// Fills what follows from pressure, blood flow and leaks of a state: flow through faces, lymph, sums, imbalance.
+/// Collective.
+void complete_fluid(const Grid& grid, const EmbeddedNetwork* network, const FluidTissue& tissue, FluidState& state);
+
 /// Filtration and interstitial pressure (M04 to M06): Poiseuille flow in the vessels, Starling exchange through their
 /// walls and Darcy flow in the tissue, solved as one symmetric system; what leaks is lost by the blood, and the
 /// haematocrit follows. Lymph drains where the pressure exceeds its own. Filtration
@@ -86,8 +90,6 @@ class FluidSolver {
   bool drain(const FluidTissue& tissue, double scale, Vec pressure, std::vector<char>& draining) const;
   /// One step of the haematocrit at the leaks given; true once it stays (or finds no steady state).
   bool settle_haematocrit(BloodFlow& blood) const;
-  /// Sums of the fluid.
-  void account(const FluidTissue& tissue, const std::vector<char>& draining, FluidState& state) const;
   void assemble(const FluidTissue& tissue, const FluidWall& wall, const std::vector<double>& conductance,
                 const std::vector<char>& draining);
 

@@ -66,10 +66,19 @@ SettleReport CompressedVessels::settle(std::span<const double> fluid, std::span<
   for (std::size_t p = 0; p < network_->own_pieces; ++p) flowing = std::max(flowing, std::abs(tight.flow[p]));
   change_ = max_over(network_->comm, change);
   any_flow_ = max_over(network_->comm, flowing) > 0;
+  mark_collapsed();
+  return report;
+}
+
+void CompressedVessels::restore(CompressedRadii radii) {
+  radii_ = std::move(radii);
+  mark_collapsed();
+}
+
+void CompressedVessels::mark_collapsed() {
   const std::vector<double> closed =
       homes_->to_pieces(std::vector<double>(radii_.collapsed.begin(), radii_.collapsed.end()));
   for (std::size_t p = 0; p < collapsed_.size(); ++p) collapsed_[p] = closed[p] != 0;
-  return report;
 }
 
 IntermittentNetwork::IntermittentNetwork(const CutNetwork& network, const SegmentHomes& homes, FlowSolver& flow,
@@ -136,6 +145,17 @@ void IntermittentNetwork::find_regions(const BloodFlow& steady) {
     }
   }
   set_steady();
+}
+
+void IntermittentNetwork::restore(std::span<const double> resistance_share) {
+  regions_.clear();
+  for (std::size_t s = 0; s < resistance_share.size(); ++s) {
+    if (!(resistance_share[s] > 0)) continue;
+    regions_.push_back({.rhythm = region_rhythm(settings_, homes_->share().segment_id[s]),
+                        .segment = static_cast<long>(s),
+                        .resistance_share = resistance_share[s]});
+  }
+  all_regions_ = count_over(network_->comm, static_cast<long>(regions_.size()));
 }
 
 void IntermittentNetwork::set_snapshot(int snapshot) {

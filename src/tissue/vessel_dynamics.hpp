@@ -37,10 +37,15 @@ class CompressedVessels {
   [[nodiscard]] bool any_flow() const { return any_flow_; }
   /// Segments over all ranks.
   [[nodiscard]] long segments() const { return segments_; }
+  /// Radii of the segments at home, and the same for a state that was saved: the flow solver's radii are the caller's.
+  [[nodiscard]] const CompressedRadii& radii() const { return radii_; }
+  void restore(CompressedRadii radii);
   /// Of each own piece: 1 where its segment is collapsed.
   [[nodiscard]] const std::vector<char>& collapsed() const { return collapsed_; }
 
  private:
+  void mark_collapsed();
+
   const CutNetwork* network_;
   const SegmentHomes* homes_;
   FlowSolver* flow_;
@@ -77,6 +82,8 @@ class IntermittentNetwork {
   [[nodiscard]] long regions() const { return all_regions_; }
   /// Those of the segments at home here.
   [[nodiscard]] const std::vector<FeedingRegion>& local_regions() const { return regions_; }
+  /// Takes regions that were found before, by the shares of the resistance of the segments at home (0: not a feeder).
+  void restore(std::span<const double> resistance_share);
 
  private:
   void set(std::span<const double> of_segments) { flow_->set_conductance_factor(homes_->to_pieces(of_segments)); }

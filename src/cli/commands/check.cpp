@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/catalogue.hpp"
 #include "base/comm.hpp"
 #include "base/error.hpp"
 #include "cli/commands.hpp"
+#include "cohort/cohort.hpp"
+#include "cohort/parameters.hpp"
 #include "patient/parameters.hpp"
 #include "patient/settings.hpp"
 
@@ -41,26 +42,16 @@ std::string listing(const Deck& deck) {
   return text;
 }
 
-// Number of grid cells along x, y, z; zero where the deck does not say.
-double cells_of(const Deck& deck, const Catalogue& catalogue) {
-  const auto values = [&](const char* key) {
-    const Parameter* parameter = find_parameter(catalogue, key);
-    if (parameter == nullptr) return std::vector<double>{};
-    return parameter->kind == Kind::numbers ? deck.numbers(*parameter) : std::vector<double>{deck.number(*parameter)};
-  };
-  const auto along = [](const std::vector<double>& list, std::size_t axis) {
-    return list.empty() ? 0.0 : list[std::min(axis, list.size() - 1)];
-  };
-  const std::vector<double> cells = values("grid.cells"), size = values("grid.size"), spacing = values("grid.spacing");
-  double count = 1;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    if (!cells.empty()) {
-      count *= along(cells, axis);
-    } else {
-      count *= along(spacing, axis) > 0 ? std::ceil(along(size, axis) / along(spacing, axis) - 1e-9) : 0.0;
-    }
+int check_patient(MPI_Comm comm, const Deck& deck, bool quiet) {
+  (void)patient_settings(deck);  // what concerns several keys at once
+  std::string text = quiet ? "" : listing(deck);
+  if (const double cells = grid_cells(deck); cells > 0) {
+    text += fmt::format("\ncells: {:.0f}\nmemory: about {:.2g} GB ({:.1f} kB per cell, not yet measured)\n", cells,
+                        cells * bytes_per_cell / 1e9, bytes_per_cell / 1e3);
   }
-  return count;
+  text += fmt::format("{}: sound\n", deck.file());
+  print_once(comm, text);
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace
@@ -68,17 +59,15 @@ double cells_of(const Deck& deck, const Catalogue& catalogue) {
 std::vector<CommandOption> check_options() { return {}; }
 
 int run_check(MPI_Comm comm, const Invocation& invocation) {
-  const Catalogue& catalogue = program_catalogue();
+  const Catalogue& catalogue = cohort_catalogue();
   const Deck deck = read_deck(comm, invocation.positional.front(), invocation.overrides, catalogue);
-  (void)patient_settings(deck);  // what concerns several keys at once
-  std::string text = invocation.quiet ? "" : listing(deck);
-  if (const double cells = cells_of(deck, catalogue); cells > 0) {
-    text += fmt::format("\ncells: {:.0f}\nmemory: about {:.2g} GB ({:.1f} kB per cell, not yet measured)\n", cells,
-                        cells * bytes_per_cell / 1e9, bytes_per_cell / 1e3);
+  if (is_cohort_deck(deck)) {
+    const std::string estimate = cohort_estimate(comm, deck, size_of(comm));
+    print_once(comm,
+               (invocation.quiet ? "" : listing(deck) + "\n") + estimate + fmt::format("{}: sound\n", deck.file()));
+    return static_cast<int>(ExitCode::done);
   }
-  text += fmt::format("{}: sound\n", deck.file());
-  print_once(comm, text);
-  return static_cast<int>(ExitCode::done);
+  return check_patient(comm, deck.over({}, nullptr, program_catalogue()), invocation.quiet);
 }
 
 }  // namespace sanctuary

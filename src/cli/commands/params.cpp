@@ -3,7 +3,7 @@
 #include "base/catalogue.hpp"
 #include "base/error.hpp"
 #include "cli/commands.hpp"
-#include "patient/parameters.hpp"
+#include "cohort/parameters.hpp"
 
 namespace sanctuary {
 
@@ -11,9 +11,9 @@ std::vector<CommandOption> params_options() { return {{"format", "FORMAT", "text
 
 int run_params(MPI_Comm comm, const Invocation& invocation) {
   const std::string glob = invocation.positional.empty() ? "*" : invocation.positional.front();
-  const Catalogue selected = select(program_catalogue(), glob);
+  const Catalogue selected = select(cohort_catalogue(), glob);
   if (selected.empty()) {
-    const std::string near = nearest_key(program_catalogue(), glob);
+    const std::string near = nearest_key(cohort_catalogue(), glob);
     throw InputError(fmt::format("params: no parameter matches '{}'; expected a key or a pattern such as 'grid.*'{}",
                                  glob, near.empty() ? "" : "; did you mean " + near + "?"));
   }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,23 +11,12 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
+#include "cli/signals.hpp"
+#include "cohort/parameters.hpp"
 #include "patient/parameters.hpp"
 
 namespace sanctuary {
 namespace {
-
-volatile std::sig_atomic_t stop_flag = 0;
-
-void request_stop(int) { stop_flag = 1; }
-
-/// SIGINT, SIGTERM and SIGUSR1 ask for an orderly end; a second SIGINT ends at once.
-void catch_signals() {
-  struct sigaction action = {};
-  action.sa_handler = request_stop;
-  for (const int number : {SIGTERM, SIGUSR1}) sigaction(number, &action, nullptr);
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
 
 void print_findings(MPI_Comm comm, const std::filesystem::path& directory) {
   std::string text;
@@ -74,14 +62,14 @@ void print_findings(MPI_Comm comm, const std::filesystem::path& directory) {
 
 int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& deck_path,
         const std::filesystem::path& directory) {
-  const Deck deck = read_deck(comm, deck_path, invocation.overrides, program_catalogue());
+  const Deck deck = read_patient_deck(comm, deck_path, invocation.overrides);
   catch_signals();
   std::optional<Progress> progress;
   RunOptions options;
   options.directory = directory;
   options.command = invocation.command_line;
   options.git_hash = build_info::git_hash();
-  options.stop_requested = [] { return stop_flag != 0; };
+  options.stop_requested = [] { return signal_came(); };
   options.progress = [&](double done, double all, const std::string& note) {
     if (!progress) progress.emplace(comm, "simulate", all / 3600, "h", invocation.quiet);
     progress->update(done / 3600, note);
@@ -93,6 +81,13 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
 }
 
 }  // namespace
+
+Deck read_patient_deck(MPI_Comm comm, const std::filesystem::path& path, const std::vector<Override>& overrides) {
+  const Deck deck = read_deck(comm, path, overrides, cohort_catalogue());
+  if (is_cohort_deck(deck))
+    throw InputError(path.string() + ": this is the deck of a cohort: run it with `sanctuary cohort`");
+  return deck.over({}, nullptr, program_catalogue());
+}
 
 std::vector<CommandOption> simulate_options() { return {}; }
 std::vector<CommandOption> resume_options() { return {}; }
@@ -106,6 +101,7 @@ int run_simulate(MPI_Comm comm, const Invocation& invocation) {
 
 int run_resume(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path directory = invocation.positional.at(0);
+  if (holds_cohort(comm, directory)) return resume_cohort(comm, invocation, directory);
   on_root(comm, [&] {
     if (!std::filesystem::exists(directory / "deck.ini")) {
       throw InputError(directory.string() + " holds no run (no deck.ini): start one with `sanctuary simulate DECK -o " +

@@ -1,0 +1,602 @@
+#include "cohort/cohort.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <numbers>
+
+#include "base/build_info.hpp"
+#include "base/catalogue.hpp"
+#include "base/comm.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "cohort/cost_model.hpp"
+#include "cohort/parameters.hpp"
+#include "cohort/scheduler.hpp"
+#include "cohort/tables.hpp"
+#include "cohort/task.hpp"
+#include "cohort/task_pool.hpp"
+#include "io/ledger.hpp"
+#include "patient/parameters.hpp"
+
+namespace sanctuary {
+namespace {
+
+constexpr long most_variants = 4096;  // a task's number in the ledger is patient * most_variants + variant
+constexpr long scores_up_to = 20000;  // patients for whom the cost model looks at what was drawn
+constexpr std::string_view crashed = "crashed";
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
+  return text;
+}
+
+// What a deck says, by key.
+std::map<std::string, std::string> said(const Deck& deck) {
+  std::map<std::string, std::string> all;
+  for (const Deck::Entry& entry : deck.entries()) all[entry.key] = entry.value;
+  for (const auto* parameter : {&vary::key, &plausible::key, &target::key}) {
+    const std::string section(parameter->key.substr(0, parameter->key.size() - 1));
+    for (const Deck::Open& open : deck.open(*parameter)) all[section + open.key] = open.text;
+  }
+  for (const std::string& name : deck.names("arm")) {
+    for (const Deck::Open& open : deck.open(arm::key, name)) all["arm." + name + "." + open.key] = open.text;
+  }
+  return all;
+}
+
+// Keys that change no result: they may differ from those the folder was begun with.
+bool is_free_to_change(const std::string& key) {
+  return key == cohort::time_budget.key || key == cohort::memory_budget.key || key == cohort::attempts.key;
+}
+
+/// Refuses a folder of another deck. With `extend`, more patients and new arms are no other deck.
+void check_same_cohort(const std::filesystem::path& directory, const std::string& old_text, const Deck& deck,
+                       bool extend) {
+  const Deck old = Deck::from_text(old_text, directory, {}, cohort_catalogue());
+  const auto before = said(old), now = said(deck);
+  const std::vector<std::string> arms_before = old.names("arm");
+  std::vector<std::string> changes;
+  bool extends = false;
+  const auto differs = [&](const std::string& key) {
+    const auto a = before.find(key), b = now.find(key);
+    const std::string was = a == before.end() ? "(absent)" : a->second, is = b == now.end() ? "(absent)" : b->second;
+    if (was == is || is_free_to_change(key)) return;
+    if (key == cohort::patients.key && std::stol(is) > std::stol(was)) {
+      extends = true;
+      if (extend) return;
+    }
+    if (key.starts_with("arm.") && a == before.end()) {
+      const std::string name = key.substr(4, key.find('.', 4) - 4);
+      if (std::find(arms_before.begin(), arms_before.end(), name) == arms_before.end() && !arms_before.empty()) {
+        extends = true;
+        if (extend) return;
+      }
+    }
+    changes.push_back(fmt::format("  {}: was {}, is {}", key, was, is));
+  };
+  for (const auto& [key, value] : before) differs(key);
+  for (const auto& [key, value] : now) {
+    if (!before.contains(key)) differs(key);
+  }
+  if (changes.empty()) return;
+  std::string text = fmt::format("{} holds a cohort of another deck; what changed:\n", directory.string());
+  for (const std::string& change : changes) text += change + "\n";
+  throw InputError(text +
+                   (extends ? "more patients or arms are added with --extend; otherwise choose"
+                            : "Go on with the deck it was begun with, or choose") +
+                   " another folder with -o");
+}
+
+std::vector<std::uint64_t> blocks_from(const std::string& text) {
+  std::vector<std::uint64_t> blocks;
+  for (const std::string& part : split(text, ',')) blocks.push_back(std::stoull(part));
+  return blocks;
+}
+
+TaskStatus status_named(const std::string& name) {
+  if (name == "done") return TaskStatus::done;
+  if (name == "failed") return TaskStatus::failed;
+  if (name == "rejected") return TaskStatus::rejected;
+  return TaskStatus::pending;  // pending, running, interrupted
+}
+
+/// The coordinator's side of a cohort; on rank 0 alone.
+class Book {
+ public:
+  Book(const CohortPlan& plan, Ledger& ledger, const CohortOptions& options, int workers)
+      : plan_(plan),
+        ledger_(ledger),
+        options_(options),
+        widths_(plan.widths(workers)),
+        scheduler_(workers, widths_),
+        scores_(plan.patients() <= scores_up_to && plan.laws().size() <= 64),
+        model_(2 + plan.variants().size() + (scores_ ? plan.laws().size() : 0), prior()) {
+    begin_ = std::chrono::steady_clock::now();
+    number_variants();
+    add_tasks();
+    take_over();
+    scheduler_.start();
+    refit();
+  }
+
+  [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
+  [[nodiscard]] const CohortProgress& counts() const { return counts_; }
+
+  [[nodiscard]] PoolBook callbacks() {
+    PoolBook book;
+    book.order = [this](long task) { return order(task); };
+    book.finished = [this](long task, std::string_view report, double) { return finished(task, report); };
+    book.commit = [this] { ledger_.commit(); };
+    book.settled = [this](long task, TaskStatus status) { settled(task, status); };
+    book.stop_requested = options_.stop_requested;
+    book.stopping = [this] {
+      // What dies now, because it was not given the time to save, was not the cause of a crash.
+      ledger_.set_meta("stopping", ledger_.meta("run").value_or("0"));
+      ledger_.commit();
+    };
+    book.progress = [this](const PoolState& state) { show(state); };
+    return book;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] std::vector<double> prior() const {
+    // 1e-5 s per cell for a state before treatment, tenfold for an arm: only its shape matters.
+    std::vector<double> weights(2 + plan_.variants().size() + (scores_ ? plan_.laws().size() : 0), 0.0);
+    weights[0] = std::log(1e-5);
+    weights[1] = 1;
+    for (std::size_t v = 0; v < plan_.variants().size(); ++v)
+      weights[2 + v] = plan_.variants()[v].is_baseline ? 0 : std::log(10.0);
+    return weights;
+  }
+
+  [[nodiscard]] long variants() const { return static_cast<long>(plan_.variants().size()); }
+  [[nodiscard]] long patient_of(long task) const { return options_.shard + task / variants() * options_.shards; }
+  [[nodiscard]] std::size_t variant_of(long task) const { return static_cast<std::size_t>(task % variants()); }
+  [[nodiscard]] long number_of(long task) const { return patient_of(task) * most_variants + ids_[variant_of(task)]; }
+  [[nodiscard]] const std::string& name_of(long task) const { return plan_.variants()[variant_of(task)].name; }
+  [[nodiscard]] long parent_number(long task) const {
+    const long parent = scheduler_.parent(task);
+    return parent < 0 ? -1 : number_of(parent);
+  }
+
+  // Numbers stay with the names, so that an extension by arms leaves the tasks that are there alone.
+  void number_variants() {
+    std::vector<std::string> names = split(ledger_.meta("variants").value_or(""), ',');
+    for (const Variant& variant : plan_.variants()) {
+      auto found = std::find(names.begin(), names.end(), variant.name);
+      if (found == names.end()) found = names.insert(names.end(), variant.name);
+      ids_.push_back(found - names.begin());
+    }
+    if (static_cast<long>(names.size()) > most_variants) throw InputError("a cohort has at most 4096 arms");
+    ledger_.set_meta("variants", joined(names));
+  }
+
+  void add_tasks() {
+    attempts_.assign(static_cast<std::size_t>(
+                         ((plan_.patients() - options_.shard + options_.shards - 1) / options_.shards) * variants()),
+                     0);
+    for (long p = options_.shard; p < plan_.patients(); p += options_.shards) {
+      const long first = scheduler_.tasks();
+      for (std::size_t v = 0; v < plan_.variants().size(); ++v) {
+        TaskNode node;
+        const int parent = plan_.variants()[v].parent;
+        if (parent >= 0) node.parent = first + parent;
+        node.width = plan_.width_of(p, v, widths_.back());
+        scheduler_.add(node);
+      }
+    }
+  }
+
+  [[nodiscard]] long task_of(long number) const {
+    const long patient = number / most_variants, id = number % most_variants;
+    const auto variant = std::find(ids_.begin(), ids_.end(), id);
+    if (variant == ids_.end() || patient >= plan_.patients() || patient % options_.shards != options_.shard) return -1;
+    return (patient - options_.shard) / options_.shards * variants() + (variant - ids_.begin());
+  }
+
+  /// What earlier runs settled, and what died with them.
+  void take_over() {
+    for (const LedgerStatus& row : ledger_.statuses()) {
+      const long task = task_of(row.task);
+      if (task < 0) continue;
+      TaskStatus status = status_named(row.status);
+      attempts_[static_cast<std::size_t>(task)] = row.attempts;
+      if (status == TaskStatus::failed && options_.retry_failed) {
+        status = TaskStatus::pending;
+        attempts_[static_cast<std::size_t>(task)] = 0;
+        ledger_.put_status(row.task, "pending", 0, "");
+      }
+      scheduler_.restore(task, status);
+      count(status, 1);
+      if (status != TaskStatus::pending) ++counts_.done_before;
+    }
+    const bool was_stopped = ledger_.meta("stopping").value_or("") == ledger_.meta("run").value_or("0");
+    const long most = plan_.deck().integer(cohort::attempts);
+    long victims = 0;
+    for (const long number : ledger_.in_flight()) {
+      const long task = task_of(number);
+      if (task < 0) continue;
+      int& attempts = attempts_[static_cast<std::size_t>(task)];
+      if (!was_stopped) ++attempts, ++victims;
+      LedgerTask row = row_of(task, "pending");
+      if (attempts >= most) {
+        row.status = "failed";
+        row.reason = fmt::format("{}: the program died {} times with this task in flight", crashed, attempts);
+        save_deck(task, plan_.deck_of(patient_of(task), variant_of(task)).resolved());
+        scheduler_.restore(task, TaskStatus::failed);
+        count(TaskStatus::failed, 1);
+        ++counts_.done_before;
+      }
+      ledger_.put(row);
+      put_patient(task, row.status, row.reason);
+    }
+    if (victims > 0)
+      log::warning("{}: the last run died with {} {} in flight; they come last, alone if it happens again",
+                   options_.directory.string(), victims, victims == 1 ? "task" : "tasks");
+    for (long task = 0; task < scheduler_.tasks(); ++task) {
+      const long parent = scheduler_.parent(task);
+      const TaskStatus above = parent < 0 ? TaskStatus::done : scheduler_.status(parent);
+      if (scheduler_.status(task) != TaskStatus::pending) continue;
+      if (above == TaskStatus::failed || above == TaskStatus::rejected) {
+        drop(task, above,
+             "its state before treatment " + std::string(above == TaskStatus::failed ? "failed" : "was rejected"));
+        scheduler_.restore(task, above);
+        ++counts_.done_before;
+      }
+    }
+    ledger_.begin_run();
+    for (long task = 0; task < scheduler_.tasks(); ++task)
+      scheduler_.set_crashes(task, attempts_[static_cast<std::size_t>(task)]);
+    counts_.tasks = scheduler_.tasks();
+  }
+
+  [[nodiscard]] LedgerTask row_of(long task, const std::string& status) const {
+    LedgerTask row;
+    row.task = number_of(task);
+    row.patient = patient_of(task);
+    row.variant = name_of(task);
+    row.status = status;
+    row.parent = parent_number(task);
+    row.attempts = attempts_[static_cast<std::size_t>(task)];
+    row.expected = scheduler_.expected(task);
+    return row;
+  }
+
+  std::string order(long task) {
+    ledger_.note_in_flight(number_of(task));
+    ledger_.put_started(number_of(task), patient_of(task), name_of(task), parent_number(task),
+                        scheduler_.expected(task));
+    return packed(TaskOrder{patient_of(task), variant_of(task)});
+  }
+
+  TaskStatus finished(long task, std::string_view bytes) {
+    const TaskReport report = report_from(bytes);
+    if (report.status == "io") throw IoError(report.reason);
+    LedgerTask row = row_of(task, report.status);
+    if (report.status != "interrupted") row.attempts = ++attempts_[static_cast<std::size_t>(task)];
+    row.ranks = report.ranks;
+    row.host = report.host;
+    row.started =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() - report.wall;
+    row.wall = report.wall;
+    row.cpu = report.cpu;
+    row.memory = report.memory;
+    row.reason = report.reason;
+    ledger_.put(row);
+    if (report.status == "interrupted") return TaskStatus::interrupted;
+    put_patient(task, report.status, report.reason);
+    if (!report.endpoints.empty()) ledger_.put_endpoints(row.task, row.patient, row.variant, report.endpoints);
+    if (!report.visits.empty()) ledger_.put_visits(row.task, row.patient, row.variant, report.visits);
+    const TaskStatus status = status_named(report.status);
+    if (status == TaskStatus::done) {
+      model_.learn(features(task), report.wall);
+    } else {
+      if (status == TaskStatus::failed) save_deck(task, report.deck);
+      const std::string reason =
+          status == TaskStatus::failed ? "its state before treatment failed: " + report.reason : report.reason;
+      for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) drop(c, status, reason);
+    }
+    return status;
+  }
+
+  /// A row for a task that never runs.
+  void drop(long task, TaskStatus status, const std::string& reason) {
+    LedgerTask row = row_of(task, status == TaskStatus::failed ? "failed" : "rejected");
+    row.reason = reason;
+    ledger_.put(row);
+    count(status, 1);
+  }
+
+  void settled(long task, TaskStatus status) {
+    left_ -= scheduler_.expected(task);
+    if (status == TaskStatus::interrupted) return;
+    count(status, 1);
+    if (status != TaskStatus::done) {
+      for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) {
+        left_ -= scheduler_.expected(c);
+        scheduler_.dropped(c, status);
+      }
+    }
+    const long parent = scheduler_.first_child(task) >= 0 ? task : scheduler_.parent(task);
+    if (parent >= 0 && is_settled(parent) && children_settled(parent)) remove_work(parent);
+    if (scheduler_.parent(task) < 0 && scheduler_.first_child(task) < 0) remove_work(task);
+    if (model_.learned() >= next_fit_) refit();
+  }
+
+  [[nodiscard]] bool is_settled(long task) const {
+    const TaskStatus s = scheduler_.status(task);
+    return s == TaskStatus::done || s == TaskStatus::failed || s == TaskStatus::rejected;
+  }
+  [[nodiscard]] bool children_settled(long task) const {
+    for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) {
+      if (!is_settled(c)) return false;
+    }
+    return true;
+  }
+
+  /// The checkpoint of a baseline goes with its last child; so does what a failed task left.
+  void remove_work(long task) const {
+    std::error_code ignored;
+    const auto folder = work_folder(options_.directory, patient_of(task), name_of(task));
+    std::filesystem::remove_all(folder, ignored);
+    for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c))
+      std::filesystem::remove_all(work_folder(options_.directory, patient_of(c), name_of(c)), ignored);
+    std::filesystem::remove(folder.parent_path(), ignored);                // if empty
+    std::filesystem::remove(folder.parent_path().parent_path(), ignored);  // if empty
+    std::filesystem::remove(options_.directory / "work", ignored);         // if empty
+  }
+
+  void put_patient(long task, const std::string& status, const std::string& reason) {
+    Cells cells;
+    const std::vector<Draw> draws = plan_.draws(patient_of(task));
+    for (std::size_t i = 0; i < draws.size(); ++i)
+      cells[draws[i].key] = plan_.laws()[i].is_choice() ? Cell(draws[i].text) : Cell(draws[i].value);
+    const bool judged = plan_.variants()[variant_of(task)].is_baseline;
+    if (judged) {
+      cells["status"] = status == "done" ? "accepted" : status;
+      if (!reason.empty()) cells["reason"] = reason;
+      ledger_.put_patient(patient_of(task), cells);
+    } else if (scheduler_.parent(task) < 0) {
+      cells["status"] = "accepted";
+      ledger_.put_patient(patient_of(task), cells);
+    }
+  }
+
+  void save_deck(long task, const std::string& deck) const {
+    if (deck.empty()) return;
+    const auto folder = options_.directory / "failed";
+    make_directory(folder);
+    write_text_atomically(folder / fmt::format("{}_{}.ini", patient_of(task), name_of(task)), deck);
+  }
+
+  [[nodiscard]] std::vector<double> features(long task) const {
+    const long patient = patient_of(task);
+    std::vector<double> x(2 + plan_.variants().size() + (scores_ ? plan_.laws().size() : 0), 0.0);
+    x[0] = 1;
+    x[1] = std::log(plan_.cells_of(patient, variant_of(task)));
+    x[2 + variant_of(task)] = 1;
+    if (scores_) {
+      const std::vector<double> u = plan_.design().uniforms(static_cast<std::uint64_t>(patient));
+      for (std::size_t i = 0; i < u.size(); ++i)
+        x[2 + plan_.variants().size() + i] = 2 * std::numbers::sqrt3 * (u[i] - 0.5);
+    }
+    return x;
+  }
+
+  void refit() {
+    next_fit_ = std::max(8L, 2 * model_.learned());
+    model_.refit();
+    left_ = 0;
+    for (long task = 0; task < scheduler_.tasks(); ++task) {
+      const TaskStatus status = scheduler_.status(task);
+      if (status != TaskStatus::pending && status != TaskStatus::running) continue;
+      if (status == TaskStatus::pending) scheduler_.expect(task, model_.predict(features(task)));
+      left_ += scheduler_.expected(task);
+    }
+    scheduler_.reorder();
+  }
+
+  void count(TaskStatus status, long by) {
+    if (status == TaskStatus::done) counts_.done += by;
+    if (status == TaskStatus::failed) counts_.failed += by;
+    if (status == TaskStatus::rejected) counts_.rejected += by;
+  }
+
+  void show(const PoolState& state) {
+    counts_.running = scheduler_.running();
+    counts_.elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
+    counts_.efficiency = state.efficiency();
+    counts_.left = std::max(0.0, left_) / std::max(1, scheduler_.groups());
+    if (options_.progress) options_.progress(counts_);
+  }
+
+  const CohortPlan& plan_;
+  Ledger& ledger_;
+  const CohortOptions& options_;
+  std::vector<int> widths_;
+  Scheduler scheduler_;
+  bool scores_;
+  CostModel model_;
+  std::vector<long> ids_;      // number of each variant in the ledger
+  std::vector<int> attempts_;  // of each task
+  CohortProgress counts_;
+  Clock::time_point begin_;
+  double left_ = 0;  // [s] expected for what is not settled
+  long next_fit_ = 8;
+};
+
+/// Opens the ledger of a folder for a deck: a new one, or one that fits. Returns the blocks of a Latin hypercube.
+std::vector<std::uint64_t> open_ledger(const Deck& deck, const CohortOptions& options, std::optional<Ledger>& ledger) {
+  const bool old = Ledger::exists(options.directory);
+  ledger.emplace(options.directory);
+  const long patients = deck.integer(cohort::patients);
+  std::vector<std::uint64_t> blocks{static_cast<std::uint64_t>(patients)};
+  if (const auto before = ledger->meta("deck"); old && before) {
+    check_same_cohort(options.directory, *before, deck, options.extend);
+    blocks = blocks_from(ledger->meta("blocks").value_or(std::to_string(patients)));
+    std::uint64_t sum = 0;
+    for (const std::uint64_t block : blocks) sum += block;
+    if (static_cast<std::uint64_t>(patients) > sum) blocks.push_back(static_cast<std::uint64_t>(patients) - sum);
+  } else {
+    ledger->set_meta("program_version", options.program_version);
+    ledger->set_meta("git_hash", options.git_hash);
+    ledger->set_meta("command", options.command);
+    ledger->set_meta("shard", fmt::format("{}/{}", options.shard, options.shards));
+  }
+  ledger->set_meta("deck", deck.resolved());
+  ledger->set_meta("finished", "no");
+  std::string text;
+  for (const std::uint64_t block : blocks) text += (text.empty() ? "" : ",") + std::to_string(block);
+  ledger->set_meta("blocks", text);
+  ledger->commit();
+  write_text_atomically(options.directory / "deck.ini", deck.resolved());
+  return blocks;
+}
+
+std::vector<std::uint64_t> shared(MPI_Comm comm, const std::vector<std::uint64_t>& values) {
+  std::vector<long> list(values.begin(), values.end());
+  broadcast(comm, list);
+  return {list.begin(), list.end()};
+}
+
+void tell(const TableSummary& summary, const std::filesystem::path& directory) {
+  if (!summary.remark.empty()) log::warning("{}: {}", directory.string(), summary.remark);
+}
+
+}  // namespace
+
+std::filesystem::path shard_folder(const std::filesystem::path& directory, long shard, long shards) {
+  return directory / "shards" / fmt::format("{}_of_{}", shard, shards);
+}
+
+CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& given) {
+  CohortOptions options = given;
+  if (options.shards > 1) options.directory = shard_folder(given.directory, given.shard, given.shards);
+  // The deck is judged before a folder is made for it.
+  std::optional<CohortPlan> plan;
+  std::optional<Ledger> ledger;
+  std::vector<std::uint64_t> blocks;
+  if (!options.extend) plan.emplace(comm, deck);
+  on_root(comm, [&] { blocks = open_ledger(deck, options, ledger); });
+  blocks = shared(comm, blocks);
+  if (!plan || blocks.size() > 1) {
+    const bool hypercube = deck.text(cohort::design) == "latin_hypercube";
+    plan.emplace(comm, deck, hypercube ? blocks : std::vector<std::uint64_t>{});
+  }
+  const int workers = pool_workers(size_of(comm));
+  std::vector<int> widths;
+  together(comm, [&] { widths = plan->widths(workers); });
+  std::optional<Book> book;
+  PoolBook callbacks;
+  on_root(comm, [&] {
+    const int unused = workers % widths.front();
+    if (unused > 0)
+      log::warning("{} of {} ranks stay idle: groups have {} ranks, and one rank coordinates", unused, size_of(comm),
+                   widths.front());
+    book.emplace(*plan, *ledger, options, workers);
+    callbacks = book->callbacks();
+  });
+  const TaskSetting setting{&*plan, options.directory, options.command, options.git_hash, options.stop_requested};
+  const PoolWork work = [&](MPI_Comm group, std::string_view order, const std::function<bool()>& stop) {
+    return packed(run_task(group, setting, unpacked(order), stop));
+  };
+  PoolState state;
+  const bool all =
+      run_pool(comm, widths, book ? &book->scheduler() : nullptr, book ? &callbacks : nullptr, work, &state);
+
+  CohortResult result;
+  std::vector<long> counts(4, 0);
+  on_root(comm, [&] {
+    ledger->commit();
+    const CohortProgress& c = book->counts();
+    counts = {c.done, c.failed, c.rejected, c.tasks - c.done - c.failed - c.rejected};
+    if (all && options.shards == 1) tell(write_tables(*plan, *ledger, options.directory), options.directory);
+    if (all) {
+      ledger->set_meta("finished", "yes");
+      ledger->commit();
+    }
+  });
+  broadcast(comm, counts);
+  result.done = counts[0];
+  result.failed = counts[1];
+  result.rejected = counts[2];
+  result.pending = counts[3];
+  result.directory = options.directory;
+  result.elapsed = state.elapsed;
+  result.efficiency = state.efficiency();
+  result.code = !all ? ExitCode::stopped : result.failed > 0 ? ExitCode::partial : ExitCode::done;
+  return result;
+}
+
+CohortResult merge_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& options) {
+  CohortResult result;
+  std::vector<long> counts(4, 0);
+  std::vector<std::uint64_t> blocks;
+  long shards = 0;
+  on_root(comm, [&] {
+    const auto folder = options.directory / "shards";
+    std::vector<std::filesystem::path> found;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      if (Ledger::exists(entry.path())) found.push_back(entry.path());
+    }
+    if (found.empty())
+      throw InputError(folder.string() + ": no shards here; run `sanctuary cohort DECK -o DIR --shard I/N` first");
+    const std::string name = found.front().filename().string();
+    shards = std::stol(name.substr(name.find("_of_") + 4));
+    std::vector<std::string> missing;
+    for (long s = 0; s < shards; ++s) {
+      const auto shard = shard_folder(options.directory, s, shards);
+      if (!Ledger::exists(shard)) {
+        missing.push_back(fmt::format("{} (not begun)", shard.filename().string()));
+        continue;
+      }
+      const Ledger ledger(shard);
+      check_same_cohort(shard, ledger.meta("deck").value_or(""), deck, false);
+      blocks = blocks_from(ledger.meta("blocks").value_or(""));
+      if (ledger.meta("finished").value_or("") != "yes")
+        missing.push_back(fmt::format("{} (not finished)", shard.filename().string()));
+    }
+    if (static_cast<long>(found.size()) > shards)
+      throw InputError(fmt::format("{}: shards of different cuts lie here; expected those of N = {} alone",
+                                   folder.string(), shards));
+    if (!missing.empty())
+      throw Stopped(
+          fmt::format("{}: shards are missing: {}; run them, then merge again", folder.string(), joined(missing)));
+  });
+  blocks = shared(comm, blocks);
+  const bool hypercube = deck.text(cohort::design) == "latin_hypercube";
+  const CohortPlan plan(comm, deck, hypercube ? blocks : std::vector<std::uint64_t>{});
+  on_root(comm, [&] {
+    std::optional<Ledger> ledger;
+    (void)open_ledger(deck, options, ledger);
+    for (long s = 0; s < shards; ++s) {
+      const auto shard = shard_folder(options.directory, s, shards);
+      ledger->absorb(shard);
+      ledger->set_meta("variants", Ledger(shard).meta("variants").value_or(""));
+    }
+    tell(write_tables(plan, *ledger, options.directory), options.directory);
+    ledger->set_meta("finished", "yes");
+    ledger->commit();
+    auto by = ledger->counts();
+    counts = {by["done"], by["failed"], by["rejected"], plan.tasks() - by["done"] - by["failed"] - by["rejected"]};
+  });
+  broadcast(comm, counts);
+  result.done = counts[0];
+  result.failed = counts[1];
+  result.rejected = counts[2];
+  result.pending = counts[3];
+  result.directory = options.directory;
+  result.code = result.failed > 0 ? ExitCode::partial : ExitCode::done;
+  return result;
+}
+
+}  // namespace sanctuary

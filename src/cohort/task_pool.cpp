@@ -1,0 +1,324 @@
+#include "cohort/task_pool.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/comm.hpp"
+#include "base/error.hpp"
+
+namespace sanctuary {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
+constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
+constexpr int most_at_once = 1000;                                  // reports taken before anything else is done
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Sleeps longer the longer nothing happens: from 20 us to 1 ms.
+class Patience {
+ public:
+  void reset() { nanoseconds_ = 20'000; }
+  void wait() {
+    const timespec span{0, nanoseconds_};
+    (void)nanosleep(&span, nullptr);
+    nanoseconds_ = std::min(2 * nanoseconds_, 1'000'000L);
+  }
+
+ private:
+  long nanoseconds_ = 20'000;
+};
+
+/// Communicators of the blocks of each width that hold this rank.
+class Groups {
+ public:
+  Groups(MPI_Comm workers, const std::vector<int>& widths) {
+    const int rank = rank_of(workers), size = size_of(workers);
+    for (const int width : widths) {
+      const int block = rank / width;
+      const bool whole = (block + 1) * width <= size;
+      MPI_Comm group = MPI_COMM_NULL;
+      MPI_Comm_split(workers, whole ? block : MPI_UNDEFINED, rank, &group);
+      groups_[width] = group;
+    }
+  }
+  ~Groups() {
+    for (auto& [width, group] : groups_) {
+      if (group != MPI_COMM_NULL) MPI_Comm_free(&group);
+    }
+  }
+  Groups(const Groups&) = delete;
+  Groups& operator=(const Groups&) = delete;
+  [[nodiscard]] MPI_Comm of(int width) const { return groups_.at(width); }
+
+ private:
+  std::map<int, MPI_Comm> groups_;
+};
+
+class OwnedComm {
+ public:
+  explicit OwnedComm(MPI_Comm comm) : comm_(comm) {}
+  ~OwnedComm() {
+    if (comm_ != MPI_COMM_NULL) MPI_Comm_free(&comm_);
+  }
+  OwnedComm(const OwnedComm&) = delete;
+  OwnedComm& operator=(const OwnedComm&) = delete;
+  [[nodiscard]] MPI_Comm get() const { return comm_; }
+
+ private:
+  MPI_Comm comm_;
+};
+
+/// The head of an order; task -1: go home.
+struct Head {
+  long task;
+  int width, first_worker;
+};
+
+void send_order(MPI_Comm comm, int to, const Head& head, std::string_view order) {
+  std::string message(sizeof head, '\0');
+  std::memcpy(message.data(), &head, sizeof head);
+  message += order;
+  MPI_Send(message.data(), static_cast<int>(message.size()), MPI_BYTE, to, order_tag, comm);
+}
+
+bool try_receive(MPI_Comm comm, int from, int tag, std::string& bytes, int& source, int& found_tag) {
+  int there = 0;
+  MPI_Message message = MPI_MESSAGE_NULL;
+  MPI_Status status;
+  MPI_Improbe(from, tag, comm, &there, &message, &status);
+  if (!there) return false;
+  source = status.MPI_SOURCE;
+  found_tag = status.MPI_TAG;
+  int size = 0;
+  MPI_Get_count(&status, MPI_BYTE, &size);
+  bytes.resize(static_cast<std::size_t>(size));
+  MPI_Mrecv(bytes.data(), size, MPI_BYTE, &message, MPI_STATUS_IGNORE);
+  return true;
+}
+
+/// Waits for orders and carries them out until sent home. Worker w is rank w + 1 of `comm`.
+void serve(MPI_Comm comm, const Groups& groups, const PoolWork& work) {
+  const int worker = rank_of(comm) - 1;
+  Patience patience;
+  for (;;) {
+    std::string bytes;
+    int source = 0, tag = 0;
+    if (!try_receive(comm, MPI_ANY_SOURCE, MPI_ANY_TAG, bytes, source, tag)) {
+      patience.wait();
+      continue;
+    }
+    patience.reset();
+    if (tag != order_tag) continue;  // a stop that came too late
+    Head head{};
+    std::memcpy(&head, bytes.data(), sizeof head);
+    if (head.task < 0) return;
+    const std::string_view order = std::string_view(bytes).substr(sizeof head);
+    // Down a binomial tree: member m has it from m less its highest bit.
+    const int member = worker - head.first_worker;
+    for (int step = 1; step < head.width; step *= 2) {
+      if (member < step && member + step < head.width)
+        send_order(comm, head.first_worker + member + step + 1, head, order);
+    }
+    bool stop = false;
+    const auto stop_requested = [&] {
+      std::string ignored;
+      if (!stop && member == 0 && try_receive(comm, 0, stop_tag, ignored, source, tag)) stop = true;
+      return stop;
+    };
+    const std::string report = work(groups.of(head.width), order, stop_requested);
+    if (member == 0) MPI_Send(report.data(), static_cast<int>(report.size()), MPI_BYTE, 0, report_tag, comm);
+  }
+}
+
+class Coordinator {
+ public:
+  Coordinator(MPI_Comm comm, Scheduler& scheduler, const PoolBook& book, const PoolWork& work)
+      : comm_(comm), alone_(size_of(comm) == 1), scheduler_(scheduler), book_(book), work_(work) {
+    state_.workers = scheduler_.groups() * scheduler_.widths().front();
+    for (int w = 0; w < pool_workers(size_of(comm)); ++w) leaders_.push_back(-1);
+  }
+
+  /// True when all is settled; rethrows what the book threw once nothing runs any more.
+  bool run() {
+    Patience patience;
+    for (;;) {
+      bool moved = false;
+      attempt([&] { moved |= take_reports(); });
+      attempt([&] {
+        if (!stopping_ && book_.stop_requested && book_.stop_requested()) begin_to_stop();
+      });
+      attempt([&] { moved |= hand_out(); });
+      attempt([&] { moved |= commit_if_due(); });
+      attempt([&] { show(); });
+      if (in_flight_.empty() && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
+      if (moved) {
+        patience.reset();
+      } else {
+        patience.wait();
+      }
+    }
+    show(true);
+    if (failure_) std::rethrow_exception(failure_);
+    return scheduler_.pending() == 0 && !stopping_;
+  }
+
+  [[nodiscard]] const PoolState& state() const { return state_; }
+
+ private:
+  struct Flight {
+    Clock::time_point start;
+    int first_worker, width;
+  };
+
+  /// What the book throws stops the pool; the first failure is the one that is told.
+  template <class Work>
+  void attempt(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      if (!failure_) failure_ = std::current_exception();
+      awaiting_.clear();
+      begin_to_stop();
+    }
+  }
+
+  void begin_to_stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    for (const auto& [task, flight] : in_flight_) {
+      if (!alone_) MPI_Send(nullptr, 0, MPI_BYTE, flight.first_worker + 1, stop_tag, comm_);
+    }
+    if (!failure_ && book_.stopping) book_.stopping();
+  }
+
+  void take(long task, std::string_view report) {
+    const auto flight = in_flight_.find(task);
+    const double seconds = seconds_since(flight->second.start);
+    state_.busy += seconds * flight->second.width;
+    in_flight_.erase(flight);
+    scheduler_.released(task);
+    ++state_.finished;
+    if (failure_) return;  // it is run again
+    if (awaiting_.empty()) oldest_ = Clock::now();
+    const TaskStatus status = book_.finished(task, report, seconds);
+    awaiting_.emplace_back(task, status);
+    if (status == TaskStatus::interrupted) begin_to_stop();
+  }
+
+  bool take_reports() {
+    std::string bytes;
+    int source = 0, tag = 0, count = 0;
+    while (!alone_ && count < most_at_once && try_receive(comm_, MPI_ANY_SOURCE, report_tag, bytes, source, tag)) {
+      ++count;
+      take(leaders_[static_cast<std::size_t>(source - 1)], bytes);
+    }
+    return count > 0;
+  }
+
+  bool hand_out() {
+    bool any = false;
+    Scheduler::Assignment a;
+    while (!stopping_ && scheduler_.next(a)) {
+      any = true;
+      if (!begun_) begin_ = Clock::now();
+      begun_ = true;
+      in_flight_[a.task] = {Clock::now(), a.first_worker, a.width};
+      std::string order;
+      try {
+        order = book_.order(a.task);
+      } catch (...) {
+        in_flight_.erase(a.task);
+        scheduler_.released(a.task);
+        throw;
+      }
+      if (alone_) {
+        const auto stop = [&] { return book_.stop_requested && book_.stop_requested(); };
+        take(a.task, work_(MPI_COMM_SELF, order, stop));
+        break;  // commits and progress come between tasks
+      }
+      leaders_[static_cast<std::size_t>(a.first_worker)] = a.task;
+      send_order(comm_, a.first_worker + 1, {a.task, a.width, a.first_worker}, order);
+    }
+    return any;
+  }
+
+  bool commit_if_due() {
+    if (awaiting_.empty()) return false;
+    const bool someone_waits = scheduler_.idle_workers() > 0;
+    if (!someone_waits && !stopping_ && seconds_since(oldest_) < commit_interval) return false;
+    book_.commit();
+    std::vector<std::pair<long, TaskStatus>> durable;
+    durable.swap(awaiting_);
+    for (const auto& [task, status] : durable) {
+      scheduler_.settled(task, status);
+      if (book_.settled) book_.settled(task, status);
+    }
+    return true;
+  }
+
+  void show(bool last = false) {
+    if (!begun_ || (!last && seconds_since(shown_) < progress_interval)) return;
+    shown_ = Clock::now();
+    PoolState now = state_;
+    now.elapsed = state_.elapsed = seconds_since(begin_);
+    for (const auto& [task, flight] : in_flight_) now.busy += seconds_since(flight.start) * flight.width;
+    if (book_.progress) book_.progress(now);
+  }
+
+  MPI_Comm comm_;
+  bool alone_;
+  Scheduler& scheduler_;
+  const PoolBook& book_;
+  const PoolWork& work_;
+  std::map<long, Flight> in_flight_;
+  std::vector<long> leaders_;  // task of the group that a worker leads
+  std::vector<std::pair<long, TaskStatus>> awaiting_;
+  Clock::time_point oldest_, begin_, shown_;
+  bool begun_ = false, stopping_ = false;
+  std::exception_ptr failure_;
+  PoolState state_;
+};
+
+}  // namespace
+
+bool run_pool(MPI_Comm comm, const std::vector<int>& widths, Scheduler* scheduler, const PoolBook* book,
+              const PoolWork& work, PoolState* state) {
+  MPI_Comm copy = MPI_COMM_NULL, part = MPI_COMM_NULL;
+  MPI_Comm_dup(comm, &copy);
+  const OwnedComm own(copy);
+  const bool coordinates = rank_of(comm) == 0;
+  MPI_Comm_split(comm, coordinates ? 0 : 1, rank_of(comm), &part);
+  const OwnedComm workers(part);
+  int all_done = 0;
+  const auto coordinate = [&] {
+    Coordinator coordinator(own.get(), *scheduler, *book, work);
+    std::exception_ptr failure;
+    try {
+      all_done = coordinator.run() ? 1 : 0;
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    for (int r = 1; r < size_of(comm); ++r) send_order(own.get(), r, {-1, 0, 0}, {});
+    if (state) *state = coordinator.state();
+    if (failure) std::rethrow_exception(failure);
+  };
+  if (!coordinates) {
+    const Groups groups(workers.get(), widths);
+    serve(own.get(), groups, work);
+  }
+  on_root(comm, coordinate);
+  MPI_Bcast(&all_done, 1, MPI_INT, 0, comm);
+  return all_done != 0;
+}
+
+}  // namespace sanctuary
