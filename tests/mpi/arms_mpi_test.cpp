@@ -265,7 +265,7 @@ TEST(Arms, TwoHundredPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
   const std::vector<Override> tiny{{"grid.cells", "4"},
                                    {"grid.spacing", "90 um"},
                                    {"network.lattice.segments", "60"},
-                                   {"patient.duration", "0.1 h"}};
+                                   {"patient.duration", "0.02 h"}};
   const SharedDirectory place(MPI_COMM_WORLD);
   MPI_Comm part = MPI_COMM_NULL;
   MPI_Comm_split(MPI_COMM_WORLD, 0, rank_of(MPI_COMM_WORLD), &part);
