@@ -12,7 +12,7 @@ import sys
 
 SOURCE = pathlib.Path(os.environ.get("SANCTUARY_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 PROGRAM = os.environ.get("SANCTUARY_PROGRAM", "")
-DOCUMENTS = ["README.md", "INSTALL.md", "decks/README.md", "jobs/README.md", "docs/networks.md"]
+DOCUMENTS = ["README.md", "INSTALL.md", "decks/README.md", "jobs/README.md", "docs/networks.md", "docs/cohorts.md"]
 FOLDERS = tuple(f"{entry.name}/" for entry in SOURCE.iterdir() if entry.is_dir() and entry.name not in ("build", "out"))
 failures = []
 
