@@ -1,5 +1,7 @@
 #include "patient/patient.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -276,7 +278,7 @@ void Patient::solve_baseline() {
       }
       if (fluid_.blood.oscillating) {
         notes_.push_back("blood flow has no steady state that was found (largest change of a haematocrit " +
-                         std::to_string(fluid_.blood.change) + "); the state nearest to one is used");
+                         fmt::format("{:.2g}", fluid_.blood.change) + "); the state nearest to one is used");
       }
     }
   }

@@ -1,5 +1,7 @@
 #include "tissue/interstitium.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -343,7 +345,7 @@ bool FluidSolver::settle_haematocrit(BloodFlow& blood) const {
 }
 
 void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& wall, FluidState& state) {
-  constexpr int most = 200;
+  constexpr int most = 200, patience = 100;
   constexpr double settled_at = 1e-10, close = 1e-4;
   if (!state.pressure) state.pressure = grid_->vector();
   VecHandle nodes;
@@ -371,13 +373,18 @@ void FluidSolver::solve(const FluidTissue& tissue, const FluidWall& wall, FluidS
       // Filtration first: it must not pack the red cells while they settle. Then the haematocrit settles at these leaks
       // on the network alone, which is cheap; the next round takes both along. Where it does not, the resistances stay.
       if (state.blood.converged) settled = drift <= close && settle_haematocrit(state.blood) && settled;
+      // Each settles at what the other gives, but not both together: then the resistances stay as well.
+      if (state.blood.converged && !settled && drift <= close && state.outer_iterations == patience) {
+        state.blood.oscillating = true;
+        state.blood.converged = false;
+      }
     }
     if (state.outer_iterations == 1 && (network_ || lymph)) settled = false;
   }
   if (!settled) {
     throw NumericsError(
         "blood flow and interstitial pressure did not settle in " + std::to_string(most) +
-        " rounds (largest change of a haematocrit " + std::to_string(state.blood.change) +
+        " rounds (largest change of a haematocrit " + fmt::format("{:.2g}", state.blood.change) +
         "); filtration that rivals the blood flow does this: a denser network or vessel_wall.anchor = off helps");
   }
   complete(*grid_, network_, tissue, op_, state);
