@@ -6,7 +6,7 @@
 --quick   small boxes, few repetitions: shows that all works, its figures mean little
 --full    also BoomerAMG, GAMG and ICC at 256 cells a side: needs 14 GB and an hour
 --reuse   runs nothing, writes the page from the lines of the last time
---only    runs what the section of drugs needs and writes that section alone, the rest of the page stays
+--only    runs what the section of drugs, or of cohorts, needs and writes that section alone, the rest of the page stays
 
 The lines stay in out/performance/NAME.jsonl. Exit codes: 0 done, 2 the command line is wrong, 3 a benchmark failed.
 """
@@ -68,6 +68,10 @@ def jobs(size):
         ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
         ("drugs_1", 1, ["drugs", *(["--cells", "12", "--repeat", "2"] if quick else [])]),
         *((f"weeks_{name}", 1, ["simulate", name]) for name in WEEKS),
+        ("cohort_throughput", 4, ["cohort", "--part", "throughput,sleep", *(["--tasks", "500"] if quick else [])]),
+        ("cohort_sleepers", 9 if quick else 17, ["cohort", "--part", "efficiency", *(["--task-seconds", "0.02"] if quick else [])]),
+        ("cohort_simulated", 1, ["cohort", "--part", "simulation,saturation", *(["--groups", "10,100"] if quick else [])]),
+        ("cohort_scale", 1, ["cohort", "--part", "scale", *(["--patients", "2000"] if quick else [])]),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
     ]
     if not quick:
@@ -484,6 +488,66 @@ def part_coupled(lines):
     return text
 
 
+def part_cohort(lines):
+    records = lines.starting("cohort_")
+    if not records:
+        return "Not measured.\n"
+    of = lambda part: [r for r in records if r["part"] == part]
+    percent = lambda value: figure(100 * value, 3)
+    books = {"none": "nothing", "ledger": "ledger", "cohort": "all of a cohort"}
+    rows = [(r["ranks"], r["groups"], books[r["book"]], ratio(r["tasks_per_s"]), figure(r["group_ms_per_task"]),
+             figure(r["coordinator_cpu_us_per_task"]), figure(r["commits"]), figure(r["commit_ms"]["median"], 2),
+             figure(r["commit_ms"]["p95"], 2)) for r in of("throughput")]
+    text = lines.commands("cohort_throughput") + "\n" + table(
+        ("ranks", "groups", "kept", "tasks/s", "ms of a group per task", "processor µs of the coordinator", "commits",
+         "commit [ms]", "95 % below [ms]"), rows)
+    for r in of("sleep"):
+        if "coordinator_cpu_s_per_s" in r:
+            text += (f"\nWhile {r['ranks'] - 1} groups compute tasks of {figure(r['task_s'])} s, the coordinator takes "
+                     f"{percent(r['coordinator_cpu_s_per_s'])} % of a processor.\n")
+    cases, known = {}, []
+    for r in of("efficiency"):
+        cases.setdefault((r["groups"], r["children"]), {})[r["knowledge"]] = r
+        known += [r["knowledge"]] * (r["knowledge"] not in known)
+    text += "\nTasks that sleep, share of the groups' time [%], in brackets what no overhead would give:\n\n"
+    text += lines.commands("cohort_sleepers") + "\n" + table(
+        ("groups", "children of a root", *known),
+        [(g, c, *(f"{percent(found[k]['efficiency'])} ({percent(found[k]['ideal_efficiency'])})" for k in known))
+         for (g, c), found in cases.items()])
+    cases, known = {}, []
+    for r in of("simulation"):
+        cases.setdefault((r["groups"], r["children"]), {})[r["knowledge"]] = r
+        known += [r["knowledge"]] * (r["knowledge"] not in known)
+    text += "\nThe same scheduler in virtual time, share of the bound [%], mean and in brackets worst of the seeds:\n\n"
+    text += lines.commands("cohort_simulated") + "\n" + table(
+        ("groups", "children of a root", *known),
+        [(g, c, *(f"{percent(found[k]['share_of_bound']['mean'])} ({percent(found[k]['share_of_bound']['worst'])})" for k in known))
+         for (g, c), found in cases.items()])
+    commits = list(dict.fromkeys(r["commit_ms"] for r in of("saturation")))
+    for commit in commits:
+        served = [r for r in of("saturation") if r["commit_ms"] == commit and "what" not in r]
+        lengths = list(dict.fromkeys(r["mean_task_s"] for r in served))
+        most = next(r for r in of("saturation") if r["commit_ms"] == commit and "what" in r)
+        text += (f"\nWith a coordinator that needs {figure(most['service_us'])} µs per task and {figure(commit)} ms per commit, efficiency "
+                 f"[%] by groups and mean length of a task; it takes at most {figure(most['most_tasks_per_s'])} tasks/s:\n\n")
+        text += table(("groups", *(f"{length:g} s" for length in lengths)),
+                      [(g, *(percent(r["efficiency"]) for r in served if r["groups"] == g))
+                       for g in dict.fromkeys(r["groups"] for r in served)])
+    scale = {}
+    for r in of("scale"):
+        scale.setdefault(r["what"], []).append(r)
+    text += "\n" + lines.commands("cohort_scale") + "\n"
+    text += table(("scheduler: tasks", "groups", "widths", "added [s]", "started [s]", "reordered [s]", "µs per task", "bytes per task"),
+                  [(f"{r['tasks']:g}", f"{r['groups']:g}", r["widths"], *(figure(r[k]) for k in (
+                      "add_s", "start_s", "reorder_s", "us_per_task", "bytes_per_task"))) for r in scale.get("scheduler", [])])
+    text += "\n" + table(("ledger: tasks", "written [s]", "read at the start [s]", "what was in flight [s]", "file, bytes per task"),
+                         [(f"{r['tasks']:g}", figure(r["write_s"]), figure(r["statuses_s"]), figure(r["in_flight_s"]),
+                           figure(r["file_bytes"] / r["tasks"])) for r in scale.get("ledger", [])])
+    return text + "\n" + table(("cohort", "tasks", "start-up [s]", "tables [s]", "memory at the peak [MB]"),
+                               [(r["what"], f"{r['tasks']:g}", figure(r["start_up_s"]), figure(r["tables_s"]), figure(r["peak_bytes"] / 1e6))
+                                for what in ("new cohort", "half done", "all but one patient done") for r in scale.get(what, [])])
+
+
 def part_scaling(lines):
     records = lines.starting("scaling")
     fit = next(record for record in records if "fit" in record)
@@ -523,7 +587,9 @@ def part_scaling(lines):
     return text
 
 
-SECTIONS = {"drugs": ("drugs_", "weeks_")}  # what may be made alone: how the names of its jobs start
+# What may be made alone: how the names of its jobs start, and who writes it.
+SECTIONS = {"drugs": ("drugs_", "weeks_"), "cohort": ("cohort_",)}
+WRITERS = {"drugs": part_drugs, "cohort": part_cohort}
 
 
 def fill(page, fields):
@@ -569,7 +635,7 @@ def main():
     if options.only:
         lines = Lines(options.lines)
         page = options.output.read_text(encoding="utf-8")
-        options.output.write_text(replace_section(page, template, options.only, part_drugs(lines)), encoding="utf-8")
+        options.output.write_text(replace_section(page, template, options.only, WRITERS[options.only](lines)), encoding="utf-8")
         print(options.output)
         return
     if not (options.lines / "about.json").is_file():
@@ -585,6 +651,7 @@ def main():
         "stream": part_stream(lines), "P1": part_cubes(lines), "P2": part_any(lines), "P3": part_ranks(lines),
         "P4": part_transport(lines), "P5": part_reaction(lines), "kinetics": part_kinetics(lines), "drugs": part_drugs(lines),
         "network": part_network(lines), "coupled": part_coupled(lines), "P8": part_scaling(lines),
+        "cohort": part_cohort(lines),
     }
     page = fill(template, fields)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -28,9 +28,10 @@ std::string petsc_version() {
 }  // namespace
 
 const std::vector<Benchmark>& benchmarks() {
-  static const std::vector<Benchmark> all{
-      elliptic_benchmark(), transport_benchmark(), reaction_benchmark(), coupled_benchmark(), kinetics_benchmark(),
-      halo_benchmark(),     stream_benchmark(),    scaling_benchmark(),  network_benchmark(), drugs_benchmark()};
+  static const std::vector<Benchmark> all{elliptic_benchmark(), transport_benchmark(), reaction_benchmark(),
+                                          coupled_benchmark(),  kinetics_benchmark(),  halo_benchmark(),
+                                          stream_benchmark(),   scaling_benchmark(),   network_benchmark(),
+                                          drugs_benchmark(),    cohort_benchmark()};
   return all;
 }
 

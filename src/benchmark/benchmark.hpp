@@ -51,5 +51,6 @@ struct Benchmark {
 [[nodiscard]] Benchmark scaling_benchmark();
 [[nodiscard]] Benchmark network_benchmark();
 [[nodiscard]] Benchmark drugs_benchmark();
+[[nodiscard]] Benchmark cohort_benchmark();
 
 }  // namespace sanctuary

@@ -1,6 +1,7 @@
 #include "benchmark/measure.hpp"
 
 #include <malloc.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +17,15 @@ namespace sanctuary {
 namespace {
 
 constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+
+double status_bytes(const std::string& name) {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    double kilobytes = 0;
+    if (word == name && file >> kilobytes) return 1024 * kilobytes;
+  }
+  return nothing;
+}
 
 /// Solution of a small dense system by elimination with pivoting; empty if it is singular.
 std::vector<double> solve_dense(std::vector<std::vector<double>> matrix, std::vector<double> rhs) {
@@ -107,13 +117,13 @@ bool restart_peak_resident() {
   return file.is_open() && (file << "5" << std::flush).good();
 }
 
-double peak_resident_bytes() {
-  std::ifstream file("/proc/self/status");
-  for (std::string word; file >> word;) {
-    double kilobytes = 0;
-    if (word == "VmHWM:" && file >> kilobytes) return 1024 * kilobytes;
-  }
-  return std::nan("");
+double peak_resident_bytes() { return status_bytes("VmHWM:"); }
+double resident_bytes() { return status_bytes("VmRSS:"); }
+
+double processor_seconds() {
+  timespec used{};
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0) return nothing;
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
 }
 
 std::vector<double> fit_positive(const std::vector<std::vector<double>>& rows, std::span<const double> values) {

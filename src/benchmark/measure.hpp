@@ -25,6 +25,10 @@ bool restart_peak_resident();
 /// Largest resident memory of this rank since then, or so far; not a number where the system does not tell [bytes].
 [[nodiscard]] double peak_resident_bytes();
 
+/// Resident memory of this rank now [bytes], and the processor time it has used [s].
+[[nodiscard]] double resident_bytes();
+[[nodiscard]] double processor_seconds();
+
 /// Factors x, none negative, with the smallest sum of squares of (rows x - values) / values: every value counts by its
 /// relative misfit. At least one row; every row has the same number of columns. All subsets of columns are tried, so
 /// that there may be only few (at most 10).

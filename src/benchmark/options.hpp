@@ -23,6 +23,10 @@ class BenchmarkOptions {
   [[nodiscard]] double number(const std::string& name, double fallback, double lowest, double highest) const;
   [[nodiscard]] std::vector<double> numbers(const std::string& name, std::vector<double> fallback, double lowest,
                                             double highest) const;
+  /// Any text.
+  [[nodiscard]] std::string text(const std::string& name, const std::string& fallback) const {
+    return has(name) ? given_.at(name) : fallback;
+  }
   /// One of the words allowed.
   [[nodiscard]] std::string word(const std::string& name, const std::string& fallback,
                                  const std::vector<std::string>& allowed) const;

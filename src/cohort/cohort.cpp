@@ -26,8 +26,10 @@
 namespace sanctuary {
 namespace {
 
-constexpr long most_variants = 4096;  // a task's number in the ledger is patient * most_variants + variant
-constexpr long scores_up_to = 20000;  // patients for whom the cost model looks at what was drawn
+constexpr long most_variants = 4096;     // a task's number in the ledger is patient * most_variants + variant
+constexpr long scores_up_to = 20000;     // patients for whom the cost model looks at what was drawn
+constexpr std::size_t kinds_up_to = 64;  // variants that the cost model tells apart; of more, baselines from arms
+constexpr double fit_share = 0.02;       // of the coordinator's time
 constexpr std::string_view crashed = "crashed";
 
 std::string joined(const std::vector<std::string>& items) {
@@ -116,9 +118,10 @@ class Book {
         widths_(plan.widths(workers)),
         scheduler_(workers, widths_),
         scores_(plan.patients() <= scores_up_to && plan.laws().size() <= 64),
-        model_(2 + plan.variants().size() + (scores_ ? plan.laws().size() : 0), prior()) {
+        model_(feature_count(), prior()) {
     begin_ = std::chrono::steady_clock::now();
     number_variants();
+    look_at_patients();
     add_tasks();
     take_over();
     scheduler_.start();
@@ -149,11 +152,11 @@ class Book {
 
   [[nodiscard]] std::vector<double> prior() const {
     // 1e-5 s per cell for a state before treatment, tenfold for an arm: only its shape matters.
-    std::vector<double> weights(2 + plan_.variants().size() + (scores_ ? plan_.laws().size() : 0), 0.0);
+    std::vector<double> weights(feature_count(), 0.0);
     weights[0] = std::log(1e-5);
     weights[1] = 1;
     for (std::size_t v = 0; v < plan_.variants().size(); ++v)
-      weights[2 + v] = plan_.variants()[v].is_baseline ? 0 : std::log(10.0);
+      weights[2 + kind_of(v)] = plan_.variants()[v].is_baseline ? 0 : std::log(10.0);
     return weights;
   }
 
@@ -176,13 +179,30 @@ class Book {
       ids_.push_back(found - names.begin());
     }
     if (static_cast<long>(names.size()) > most_variants) throw InputError("a cohort has at most 4096 arms");
+    variant_with_.assign(most_variants, -1);
+    for (std::size_t v = 0; v < ids_.size(); ++v)
+      variant_with_[static_cast<std::size_t>(ids_[v])] = static_cast<long>(v);
     ledger_.set_meta("variants", joined(names));
   }
 
+  [[nodiscard]] std::size_t patients_here() const {
+    return static_cast<std::size_t>(
+        std::max(0L, (plan_.patients() - options_.shard + options_.shards - 1) / options_.shards));
+  }
+
+  // What the cost model asks of each patient again and again.
+  void look_at_patients() {
+    for (std::size_t i = 0; i < patients_here(); ++i) {
+      const long patient = options_.shard + static_cast<long>(i) * options_.shards;
+      if (plan_.cells_vary()) log_cells_.push_back(static_cast<float>(std::log(plan_.cells_of(patient, 0))));
+      if (!scores_) continue;
+      for (const double u : plan_.design().uniforms(static_cast<std::uint64_t>(patient)))
+        score_.push_back(static_cast<float>(2 * std::numbers::sqrt3 * (u - 0.5)));
+    }
+  }
+
   void add_tasks() {
-    attempts_.assign(static_cast<std::size_t>(
-                         ((plan_.patients() - options_.shard + options_.shards - 1) / options_.shards) * variants()),
-                     0);
+    attempts_.assign(patients_here() * plan_.variants().size(), 0);
     for (long p = options_.shard; p < plan_.patients(); p += options_.shards) {
       const long first = scheduler_.tasks();
       for (std::size_t v = 0; v < plan_.variants().size(); ++v) {
@@ -196,10 +216,10 @@ class Book {
   }
 
   [[nodiscard]] long task_of(long number) const {
-    const long patient = number / most_variants, id = number % most_variants;
-    const auto variant = std::find(ids_.begin(), ids_.end(), id);
-    if (variant == ids_.end() || patient >= plan_.patients() || patient % options_.shards != options_.shard) return -1;
-    return (patient - options_.shard) / options_.shards * variants() + (variant - ids_.begin());
+    const long patient = number / most_variants;
+    const long variant = variant_with_[static_cast<std::size_t>(number % most_variants)];
+    if (variant < 0 || patient >= plan_.patients() || patient % options_.shards != options_.shard) return -1;
+    return (patient - options_.shard) / options_.shards * variants() + variant;
   }
 
   /// What earlier runs settled, and what died with them.
@@ -329,7 +349,7 @@ class Book {
     const long parent = scheduler_.first_child(task) >= 0 ? task : scheduler_.parent(task);
     if (parent >= 0 && is_settled(parent) && children_settled(parent)) remove_work(parent);
     if (scheduler_.parent(task) < 0 && scheduler_.first_child(task) < 0) remove_work(task);
-    if (model_.learned() >= next_fit_) refit();
+    if (model_.learned() >= next_fit_ && Clock::now() >= fit_not_before_) refit();
   }
 
   [[nodiscard]] bool is_settled(long task) const {
@@ -380,21 +400,32 @@ class Book {
     return options_.directory / "failed" / fmt::format("{}_{}.ini", patient_of(task), name_of(task));
   }
 
-  [[nodiscard]] std::vector<double> features(long task) const {
-    const long patient = patient_of(task);
-    std::vector<double> x(2 + plan_.variants().size() + (scores_ ? plan_.laws().size() : 0), 0.0);
+  [[nodiscard]] std::size_t kinds() const {
+    return plan_.variants().size() <= kinds_up_to ? plan_.variants().size() : 2;
+  }
+  [[nodiscard]] std::size_t kind_of(std::size_t variant) const {
+    if (plan_.variants().size() <= kinds_up_to) return variant;
+    return plan_.variants()[variant].is_baseline ? 0 : 1;
+  }
+  [[nodiscard]] std::size_t feature_count() const { return 2 + kinds() + (scores_ ? plan_.laws().size() : 0); }
+
+  /// Valid until the next call.
+  [[nodiscard]] const std::vector<double>& features(long task) {
+    std::vector<double>& x = features_;
+    x.assign(feature_count(), 0.0);
+    const auto place = static_cast<std::size_t>(task / variants());
     x[0] = 1;
-    x[1] = std::log(plan_.cells_of(patient, variant_of(task)));
-    x[2 + variant_of(task)] = 1;
+    x[1] = plan_.cells_vary() ? log_cells_[place] : std::log(plan_.cells_of(0, variant_of(task)));
+    x[2 + kind_of(variant_of(task))] = 1;
     if (scores_) {
-      const std::vector<double> u = plan_.design().uniforms(static_cast<std::uint64_t>(patient));
-      for (std::size_t i = 0; i < u.size(); ++i)
-        x[2 + plan_.variants().size() + i] = 2 * std::numbers::sqrt3 * (u[i] - 0.5);
+      const std::size_t count = plan_.laws().size();
+      std::copy_n(score_.begin() + static_cast<long>(place * count), count, x.begin() + static_cast<long>(2 + kinds()));
     }
     return x;
   }
 
   void refit() {
+    const auto start = Clock::now();
     next_fit_ = std::max(8L, 2 * model_.learned());
     model_.refit();
     left_ = 0;
@@ -405,6 +436,7 @@ class Book {
       left_ += scheduler_.expected(task);
     }
     scheduler_.reorder();
+    fit_not_before_ = Clock::now() + std::chrono::duration_cast<Clock::duration>((Clock::now() - start) / fit_share);
   }
 
   void count(TaskStatus status, long by) {
@@ -428,12 +460,17 @@ class Book {
   Scheduler scheduler_;
   bool scores_;
   CostModel model_;
-  std::vector<long> ids_;      // number of each variant in the ledger
-  std::vector<int> attempts_;  // of each task
+  std::vector<long> ids_;           // number of each variant in the ledger
+  std::vector<long> variant_with_;  // variant of each number; -1: none
+  std::vector<int> attempts_;       // of each task
+  std::vector<float> log_cells_;    // of each patient, where they vary
+  std::vector<float> score_;        // of what was drawn for each patient, where the cost model looks at it
+  std::vector<double> features_;
   CohortProgress counts_;
   Clock::time_point begin_;
   double left_ = 0;  // [s] expected for what is not settled
   long next_fit_ = 8;
+  Clock::time_point fit_not_before_;
 };
 
 /// Opens the ledger of a folder for a deck: a new one, or one that fits. Returns the blocks of a Latin hypercube.
@@ -481,6 +518,7 @@ std::filesystem::path shard_folder(const std::filesystem::path& directory, long 
 }
 
 CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& given) {
+  const double begin = MPI_Wtime();
   CohortOptions options = given;
   if (options.shards > 1) options.directory = shard_folder(given.directory, given.shard, given.shards);
   // The deck is judged before a folder is made for it.
@@ -506,14 +544,17 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
   });
   const TaskSetting setting{&*plan, options.directory, options.command, options.git_hash, options.stop_requested};
   const PoolWork work = [&](MPI_Comm group, std::string_view order, const std::function<bool()>& stop) {
+    if (options.task) return packed(options.task(group, unpacked(order)));
     return packed(run_task(group, setting, unpacked(order), stop));
   };
+  const double start_up = MPI_Wtime() - begin;
   PoolState state;
   const bool all =
       run_pool(comm, widths, book ? &book->scheduler() : nullptr, book ? &callbacks : nullptr, work, &state);
 
   CohortResult result;
   std::vector<long> counts(4, 0);
+  const double end = MPI_Wtime();
   on_root(comm, [&] {
     ledger->commit();
     const CohortProgress& c = book->counts();
@@ -525,6 +566,8 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
     }
   });
   broadcast(comm, counts);
+  result.tables = MPI_Wtime() - end;
+  result.start_up = start_up;
   result.done = counts[0];
   result.failed = counts[1];
   result.rejected = counts[2];

@@ -8,6 +8,7 @@
 #include "base/deck.hpp"
 #include "base/error.hpp"
 #include "cohort/plan.hpp"
+#include "cohort/task.hpp"
 
 namespace sanctuary {
 
@@ -29,6 +30,8 @@ struct CohortOptions {
   long shard = 0, shards = 1;            ///< this run takes patients shard, shard + shards, ... into DIR/shards
   std::function<bool()> stop_requested;  ///< true on any rank: stop early, with everything saved
   std::function<void(const CohortProgress&)> progress;  ///< called on rank 0 a few times a second; may be empty
+  /// What a group does with a task; empty: run_task. For measurements of what is around it.
+  std::function<TaskReport(MPI_Comm group, const TaskOrder& order)> task = {};
 };
 
 /// Counts at the end of a run of a cohort, the same on all ranks.
@@ -36,6 +39,7 @@ struct CohortResult {
   ExitCode code = ExitCode::done;
   long done = 0, failed = 0, rejected = 0, pending = 0;
   double elapsed = 0, efficiency = 1;
+  double start_up = 0, tables = 0;  ///< [s] until the first order could go out, and for the tables at the end
   std::filesystem::path directory;
 };
 

@@ -20,22 +20,22 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
 constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
-constexpr int most_at_once = 1000;                                  // reports taken before anything else is done
+constexpr int most_at_once = 1000;                                  // reports or orders before anything else is done
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Sleeps longer the longer nothing happens: from 20 us to 1 ms.
+/// Sleeps an eighth of the time for which nothing has happened, 20 us at least and 1 ms at most: what comes soon does
+/// not wait long for a sleeper, and one that waits for long costs no processor.
 class Patience {
  public:
-  void reset() { nanoseconds_ = 20'000; }
-  void wait() {
-    const timespec span{0, nanoseconds_};
+  void reset() { last_ = Clock::now(); }
+  void wait() const {
+    const timespec span{0, std::clamp(static_cast<long>(1e9 / 8 * seconds_since(last_)), 20'000L, 1'000'000L)};
     (void)nanosleep(&span, nullptr);
-    nanoseconds_ = std::min(2 * nanoseconds_, 1'000'000L);
   }
 
  private:
-  long nanoseconds_ = 20'000;
+  Clock::time_point last_ = Clock::now();
 };
 
 /// Communicators of the blocks of each width that hold this rank.
@@ -96,6 +96,8 @@ bool try_receive(MPI_Comm comm, int from, int tag, std::string& bytes, int& sour
   MPI_Message message = MPI_MESSAGE_NULL;
   MPI_Status status;
   MPI_Improbe(from, tag, comm, &there, &message, &status);
+  // The first look may do no more than take from the network what the second one finds (Open MPI 4).
+  if (!there) MPI_Improbe(from, tag, comm, &there, &message, &status);
   if (!there) return false;
   source = status.MPI_SOURCE;
   found_tag = status.MPI_TAG;
@@ -145,7 +147,7 @@ class Coordinator {
   Coordinator(MPI_Comm comm, Scheduler& scheduler, const PoolBook& book, const PoolWork& work)
       : comm_(comm), alone_(size_of(comm) == 1), scheduler_(scheduler), book_(book), work_(work) {
     state_.workers = scheduler_.groups() * scheduler_.widths().front();
-    for (int w = 0; w < pool_workers(size_of(comm)); ++w) leaders_.push_back(-1);
+    flights_.resize(static_cast<std::size_t>(pool_workers(size_of(comm))));
   }
 
   /// True when all is settled; rethrows what the book threw once nothing runs any more.
@@ -157,10 +159,12 @@ class Coordinator {
       attempt([&] {
         if (!stopping_ && book_.stop_requested && book_.stop_requested()) begin_to_stop();
       });
-      attempt([&] { moved |= hand_out(); });
-      attempt([&] { moved |= commit_if_due(); });
+      bool handed = false;
+      attempt([&] { handed = hand_out(); });
+      attempt([&] { moved |= commit_if_due(!handed && in_flight_ == 0); });
+      moved |= handed;
       attempt([&] { show(); });
-      if (in_flight_.empty() && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
+      if (in_flight_ == 0 && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
       if (moved) {
         patience.reset();
       } else {
@@ -176,8 +180,9 @@ class Coordinator {
 
  private:
   struct Flight {
-    Clock::time_point start;
-    int first_worker, width;
+    long task = -1;
+    int width = 0;
+    double start = 0;  // [s] since the first order
   };
 
   /// What the book throws stops the pool; the first failure is the one that is told.
@@ -195,23 +200,42 @@ class Coordinator {
   void begin_to_stop() {
     if (stopping_) return;
     stopping_ = true;
-    for (const auto& [task, flight] : in_flight_) {
-      if (!alone_) MPI_Send(nullptr, 0, MPI_BYTE, flight.first_worker + 1, stop_tag, comm_);
+    for (std::size_t leader = 0; !alone_ && leader < flights_.size(); ++leader) {
+      if (flights_[leader].task >= 0) MPI_Send(nullptr, 0, MPI_BYTE, static_cast<int>(leader) + 1, stop_tag, comm_);
     }
     if (!failure_ && book_.stopping) book_.stopping();
   }
 
-  void take(long task, std::string_view report) {
-    const auto flight = in_flight_.find(task);
-    const double seconds = seconds_since(flight->second.start);
-    state_.busy += seconds * flight->second.width;
-    in_flight_.erase(flight);
-    scheduler_.released(task);
+  void begin_flight(const Scheduler::Assignment& a) {
+    if (!begun_) begin_ = Clock::now();
+    begun_ = true;
+    const Flight flight{a.task, a.width, seconds_since(begin_)};
+    flights_[static_cast<std::size_t>(a.first_worker)] = flight;
+    ++in_flight_;
+    flying_ += flight.width;
+    starts_ += flight.width * flight.start;
+  }
+  /// The seconds that it took.
+  double end_flight(std::size_t leader) {
+    const Flight flight = std::exchange(flights_[leader], {});
+    --in_flight_;
+    flying_ -= flight.width;
+    starts_ = in_flight_ == 0 ? 0 : starts_ - flight.width * flight.start;
+    scheduler_.released(flight.task);
+    return seconds_since(begin_) - flight.start;
+  }
+
+  void take(std::size_t leader, std::string_view report) {
+    const long task = flights_[leader].task;
+    const int width = flights_[leader].width;
+    const double seconds = end_flight(leader);
+    state_.busy += seconds * width;
     ++state_.finished;
     if (failure_) return;  // it is run again
     if (awaiting_.empty()) oldest_ = Clock::now();
     const TaskStatus status = book_.finished(task, report, seconds);
     awaiting_.emplace_back(task, status);
+    parent_awaits_ |= status == TaskStatus::done && scheduler_.first_child(task) >= 0;
     if (status == TaskStatus::interrupted) begin_to_stop();
   }
 
@@ -220,7 +244,7 @@ class Coordinator {
     int source = 0, tag = 0, count = 0;
     while (!alone_ && count < most_at_once && try_receive(comm_, MPI_ANY_SOURCE, report_tag, bytes, source, tag)) {
       ++count;
-      take(leaders_[static_cast<std::size_t>(source - 1)], bytes);
+      take(static_cast<std::size_t>(source - 1), bytes);
     }
     return count > 0;
   }
@@ -228,35 +252,34 @@ class Coordinator {
   bool hand_out() {
     bool any = false;
     Scheduler::Assignment a;
-    while (!stopping_ && scheduler_.next(a)) {
+    for (int count = 0; count < most_at_once && !stopping_ && scheduler_.next(a); ++count) {
       any = true;
-      if (!begun_) begin_ = Clock::now();
-      begun_ = true;
-      in_flight_[a.task] = {Clock::now(), a.first_worker, a.width};
+      begin_flight(a);
+      const auto leader = static_cast<std::size_t>(a.first_worker);
       std::string order;
       try {
         order = book_.order(a.task);
       } catch (...) {
-        in_flight_.erase(a.task);
-        scheduler_.released(a.task);
+        (void)end_flight(leader);
         throw;
       }
       if (alone_) {
         const auto stop = [&] { return book_.stop_requested && book_.stop_requested(); };
-        take(a.task, work_(MPI_COMM_SELF, order, stop));
+        take(leader, work_(MPI_COMM_SELF, order, stop));
         break;  // commits and progress come between tasks
       }
-      leaders_[static_cast<std::size_t>(a.first_worker)] = a.task;
       send_order(comm_, a.first_worker + 1, {a.task, a.width, a.first_worker}, order);
     }
     return any;
   }
 
-  bool commit_if_due() {
+  // At once where an idle group waits for it; workers without work that no commit brings do not count.
+  bool commit_if_due(bool nothing_runs) {
     if (awaiting_.empty()) return false;
-    const bool someone_waits = scheduler_.idle_workers() > 0;
-    if (!someone_waits && !stopping_ && seconds_since(oldest_) < commit_interval) return false;
+    const bool someone_waits = parent_awaits_ && scheduler_.idle_workers() > 0;
+    if (!someone_waits && !nothing_runs && !stopping_ && seconds_since(oldest_) < commit_interval) return false;
     book_.commit();
+    parent_awaits_ = false;
     std::vector<std::pair<long, TaskStatus>> durable;
     durable.swap(awaiting_);
     for (const auto& [task, status] : durable) {
@@ -271,7 +294,7 @@ class Coordinator {
     shown_ = Clock::now();
     PoolState now = state_;
     now.elapsed = state_.elapsed = seconds_since(begin_);
-    for (const auto& [task, flight] : in_flight_) now.busy += seconds_since(flight.start) * flight.width;
+    now.busy += now.elapsed * flying_ - starts_;
     if (book_.progress) book_.progress(now);
   }
 
@@ -280,11 +303,13 @@ class Coordinator {
   Scheduler& scheduler_;
   const PoolBook& book_;
   const PoolWork& work_;
-  std::map<long, Flight> in_flight_;
-  std::vector<long> leaders_;  // task of the group that a worker leads
+  std::vector<Flight> flights_;     // of the groups that a worker leads
+  long in_flight_ = 0;              // groups at work,
+  double flying_ = 0, starts_ = 0;  // their ranks, and the sum of their starts over these [rank s]
   std::vector<std::pair<long, TaskStatus>> awaiting_;
   Clock::time_point oldest_, begin_, shown_;
   bool begun_ = false, stopping_ = false;
+  bool parent_awaits_ = false;  // of a task that can start after the commit
   std::exception_ptr failure_;
   PoolState state_;
 };

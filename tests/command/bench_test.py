@@ -244,9 +244,40 @@ for count in (1, 2):
     species[count] = [record["species"] for record in lines]
 expect(species[1] == species[2] == [1, 1, 2, 2, 6], f"species: {species}")
 
+# The task layer: hollow tasks, sleeping ones, its scheduler in virtual time, its start-up.
+for count in (1, 3):
+    with tempfile.TemporaryDirectory() as folder:
+        lines, _ = records("cohort", "--tasks", 60, "--repeat", 1, "--groups", "2", "--tasks-per-group", 4, "--task-seconds", 0.01,
+                           "--lengths", "0.01,10", "--seeds", 2, "--patients", 6, "--directory", folder, ranks=count)
+        expect(not os.listdir(folder), f"left behind: {os.listdir(folder)}")
+    parts = [record["part"] for record in lines]
+    hollow = [record for record in lines if record["part"] == "throughput"]
+    expect([(r["book"], r["ranks"]) for r in hollow] == [(book, ranks) for ranks in range(1, count + 1)
+                                                         for book in ("none", "ledger", "cohort")], f"{hollow}")
+    for record in hollow:
+        positive(record, "tasks_per_s", "median")
+        positive(record, "coordinator_cpu_us_per_task")
+    positive(one(lines, part="throughput", book="ledger", ranks=1), "commit_ms", "p95")
+    slept = [record for record in lines if record["part"] == "efficiency"]
+    expect([(r["children"], r["knowledge"]) for r in slept] ==
+           [(c, k) for c in (0, 2) for k in ("none", "learned", "exact")] * (count > 2), f"{slept}")
+    for record in slept + [r for r in lines if r["part"] == "saturation" and "what" not in r]:
+        expect(0 < record["efficiency"] <= 1 and 0 < record["share_of_bound"] <= 1 + 1e-12, f"{record}")
+    simulated = [record for record in lines if record["part"] == "simulation"]
+    expect(len(simulated) == 6, f"{parts}")
+    for record in simulated:
+        expect(0 < record["share_of_bound"]["worst"] <= record["share_of_bound"]["mean"] <= 1 + 1e-12, f"{record}")
+    positive(one(lines, part="saturation", what="capacity", costs="measured in this run"), "most_tasks_per_s")
+    ledger = one(lines, part="scale", what="ledger")
+    expect(ledger["tasks"] == 24 and ledger["in_flight"] == 12, f"{ledger}")
+    expect([one(lines, part="scale", what=what)["done"] for what in ("new cohort", "half done", "all but one patient done")] ==
+           [0, 12, 24], f"{lines[-3:]}")
+
 for arguments, code, said in (
         (["coupled", "--cells-per-tile", "2"], 2, "from 4 to"),
         (["network", "--solvers", "icc"], 2, "network"),
+        (["cohort", "--part", "scal"], 2, "did you mean scale?"),
+        (["cohort", "--part", "throughput", "--directory", "/nowhere"], 4, "/nowhere"),
         (["eliptic"], 2, "did you mean elliptic?"),
         ([], 2, "bench --list"),
         (["elliptic", "--cells", "64x64"], 2, "100x60x37"),

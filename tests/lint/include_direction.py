@@ -13,8 +13,8 @@ BELOW = {  # what a layer may include, itself apart
     "patient": {"base", "solvers", "tissue", "therapy", "outcomes", "io"},
 }
 BELOW["verification"] = set(BELOW)
+BELOW["cohort"] = set(BELOW) - {"verification"}
 BELOW["benchmark"] = set(BELOW) - {"verification"}
-BELOW["cohort"] = set(BELOW) - {"verification", "benchmark"}
 BELOW["cli"] = set(BELOW)
 
 root = pathlib.Path(sys.argv[1])

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "benchmark/cohort_model.hpp"
 #include "benchmark/contender.hpp"
 #include "benchmark/cycle_model.hpp"
 #include "benchmark/elliptic_problem.hpp"
@@ -156,6 +157,62 @@ TEST(BenchmarkOptionsText, ReadsListsBoxesAndRefusesTheRest) {
   EXPECT_THROW((void)given.count("x", 0, 1, 10000), InputError);
   EXPECT_THROW((void)given.number("cells", 0, 0, 1), InputError);
   EXPECT_THROW((void)given.boxes("x", {}), InputError);
+}
+
+LoadPlan lognormal_tasks(long tasks, double error, bool known, std::uint64_t seed, int children = 0) {
+  LoadPlan plan;
+  plan.tasks = tasks;
+  plan.error = error;
+  plan.known = known;
+  plan.seed = seed;
+  plan.children = children;
+  return plan;
+}
+
+// 50 tasks per group, times log-normal with sigma 1, expected within a log-normal factor of sigma 0.5.
+TEST(CohortModel, KeepsGroupsBusyToTwoPercentOfTheBound) {
+  for (const int groups : {10, 100, 1000}) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      const auto run = [&](double error, bool known) {
+        return simulate_pool(groups, lognormal_load(lognormal_tasks(50L * groups, error, known, seed)), {});
+      };
+      const PoolRun guessed = run(0.5, true), exact = run(0, true), unknown = run(0, false);
+      for (const PoolRun& one : {guessed, exact, unknown}) EXPECT_LE(one.share_of_bound(), 1 + 1e-12);
+      EXPECT_GE(guessed.share_of_bound(), 0.98) << groups << " groups, seed " << seed;
+      EXPECT_GE(exact.share_of_bound(), 0.98) << groups << " groups, seed " << seed;
+      EXPECT_LT(unknown.share_of_bound(), guessed.share_of_bound()) << groups << " groups, seed " << seed;
+      EXPECT_NEAR(guessed.busy / unknown.busy, 1, 1e-12);
+    }
+  }
+}
+
+TEST(CohortModel, ChildrenWaitForTheirParents) {
+  for (const int groups : {10, 100}) {
+    const TaskLoad load = lognormal_load(lognormal_tasks(50L * groups, 0.5, true, 1, 2));
+    const PoolRun run = simulate_pool(groups, load, {});
+    EXPECT_LE(run.share_of_bound(), 1 + 1e-12);
+    EXPECT_GE(run.share_of_bound(), 0.95) << groups;
+  }
+  TaskLoad chain;  // a parent of 3 s and its child of 2 s on two groups
+  chain.seconds = chain.expected = {3, 2};
+  chain.parent = {-1, 0};
+  chain.total = chain.longest = 5;
+  EXPECT_DOUBLE_EQ(simulate_pool(2, chain, {}).makespan, 5);
+  // The commit that the child waits for, the last one, half a service for each order and report, and the sleepers.
+  const PoolRun slow = simulate_pool(2, chain, {0.2, 1, 100, 0.01});
+  EXPECT_NEAR(slow.makespan, 5 + 2 * 0.2 + 2 * 1 + 4 * 0.01, 1e-12);
+  EXPECT_EQ(slow.commits, 2);
+}
+
+TEST(CohortModel, ACoordinatorThatIsAskedTooMuchIsTheBound) {
+  const TaskLoad load = lognormal_load(lognormal_tasks(20000, 0.5, true, 1));  // of 1 s
+  CoordinatorCosts costs{1e-3, 0, 0.05, 0};
+  const PoolRun free = simulate_pool(100, load, costs);  // 100 tasks a second of 1000
+  EXPECT_GT(free.share_of_bound(), 0.95);
+  EXPECT_LT(free.coordinator / free.makespan, 0.2);
+  const PoolRun full = simulate_pool(4000, load, costs);  // asked for 4000
+  EXPECT_GT(full.coordinator / full.makespan, 0.6);
+  EXPECT_GE(full.makespan, 20000 * costs.service);
 }
 
 }  // namespace
