@@ -1,0 +1,266 @@
+"""The scripts of jobs/ in a real SLURM: up.sh starts a private one of three virtual nodes, every command of jobs/README.md
+is run in it with small decks, and jobs are warned, cancelled, and lose a node. Prints a time line of each job.
+Needs root and the SLURM packages; is skipped (77) without."""
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = pathlib.Path(os.environ.get("SANCTUARY_SOURCE_DIR", HERE.parents[1]))
+PROGRAM = os.environ["SANCTUARY_PROGRAM"]
+README = (SOURCE / "jobs/README.md").read_text(encoding="utf-8")
+PATIENT = f"""include = {SOURCE}/decks/drugs/doxorubicin.ini
+[patient]
+duration = 30 min
+[grid]
+cells = 14, 13, 14
+spacing = 50 um
+[tumour]
+radius = 250 um
+[network]
+source = lattice
+[network.lattice]
+segments = 200
+seed = 2
+[drug.doxorubicin]
+ic50 = 0.0005 uM
+emax = 2 1/h
+dose_per_area = 60 mg/m^2
+diffusivity = 117 um^2/s
+[transport]
+relative_tolerance = 0.05
+first_step = 5 s
+[output]
+times = 0, 10 min
+checkpoint_interval = 0.001 s
+"""
+# Steps enough to be interrupted.
+LONG = PATIENT.replace("relative_tolerance = 0.05", "relative_tolerance = 0.0003").replace("first_step = 5", "first_step = 0.5")
+failures = 0
+begin = time.monotonic()
+
+
+def expect(condition, text):
+    global failures
+    if not condition:
+        failures += 1
+        print("FAILED:", text, flush=True)
+    return bool(condition)
+
+
+def command(*words, seconds=60, **more):
+    """Output of a command that ends in time: with no node up, those of SLURM would wait for ever."""
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=seconds, check=False,
+                          stdin=subprocess.DEVNULL, **more)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Watch(threading.Thread):
+    """Asks SLURM again and again for all jobs and keeps what changed, with the time."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.jobs, self.changes, self.submitted, self.end = {}, {}, {}, False
+        self.start()
+
+    def run(self):
+        while not self.end:
+            try:
+                text = command("scontrol", "-o", "show", "job")
+            except (RuntimeError, subprocess.TimeoutExpired):
+                text = ""
+            for line in text.splitlines():
+                job = dict(re.findall(r"(\w+)=(\S*)", line))
+                if "JobState" not in job:
+                    continue
+                number = job["JobId"]
+                if "ArrayTaskId" in job:
+                    number = f"{job['ArrayJobId']}_{job['ArrayTaskId']}"
+                self.jobs[number] = job
+                restarts = f" restart {job['Restarts']}" if job["Restarts"] != "0" else ""
+                where = f" on {job['NodeList']}" if job["JobState"] == "RUNNING" else ""
+                why = f" ({job['Reason']})" if job["JobState"] == "PENDING" else ""
+                self.note(number, job["JobState"].lower() + where + why + restarts)
+            time.sleep(0.1)
+
+    def note(self, number, text):
+        changes = self.changes.setdefault(number, [])
+        if not changes or changes[-1][1] != text:
+            changes.append((time.monotonic(), text))
+
+    def wait(self, number, what, seconds):
+        """The job's fields once `what` of them is true; None when time is up."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            job = self.jobs.get(number)
+            if job and what(job):
+                return job
+            time.sleep(0.05)
+        expect(False, f"job {number}: waited {seconds} s: {self.jobs.get(number)}")
+        return None
+
+    def time_line(self, number):
+        first = self.submitted.get(number.split("_")[0], begin)
+        return "; ".join(f"{when - first:.1f} s {what}" for when, what in self.changes.get(number, []))
+
+
+def has_ended(job):
+    return job["JobState"] not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED")
+
+
+def fences():
+    return [match.group(1) for match in re.finditer(r"^```bash runnable\n(.*?)^```", README, re.MULTILINE | re.DOTALL)]
+
+
+used = set()
+
+
+class Cluster:
+    def __init__(self, place):
+        self.place, self.work = place / "slurm", place / "work"
+        done = subprocess.run([HERE / "up.sh", self.place], capture_output=True, text=True, timeout=100, check=False,
+                              env={**os.environ, "SLURM_UP_OWNER": str(os.getpid())})
+        if done.returncode != 0:
+            print(done.stderr.strip())
+            self.down()
+            sys.exit(77 if done.returncode == 77 else 1)
+        os.environ["SLURM_CONF"] = str(self.place / "slurm.conf")
+        # The scripts ask for large nodes: options given first beat theirs, and lose to those that a command gives.
+        (self.work / "bin").mkdir(parents=True)
+        (self.work / "bin/sbatch").write_text(
+            f'#!/bin/sh\nexec timeout 30 {shutil.which("sbatch")} --ntasks-per-node=1 --time=10 "$@"\n')
+        (self.work / "bin/sbatch").chmod(0o755)
+        os.environ["PATH"] = f"{self.work}/bin:{os.environ['PATH']}"
+        os.environ["SANCTUARY"] = PROGRAM
+        os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = "1"  # by default each failure would take 20 s
+        for name in ("jobs", "postprocess"):
+            (self.work / name).symlink_to(SOURCE / name)
+        self.watch = Watch()
+
+    def down(self):
+        subprocess.run([HERE / "down.sh", self.place], check=False, timeout=60)
+
+    def deck(self, name, text):
+        path = self.work / "decks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def bash(self, text, **environment):
+        """Runs lines of bash in the work folder; the numbers of the jobs that they submit."""
+        now = time.monotonic()
+        output = command("bash", "-e", "-c", text, cwd=self.work, env={**os.environ, **environment})
+        # "Submitted batch job 7", or from trial.sh "cohort 7 report 8"
+        numbers = re.findall(r"(?:job|cohort|merge|report) (\d+)", output)
+        for number in numbers:
+            self.watch.submitted[number] = now
+        return numbers
+
+    def readme(self, containing):
+        """Runs the one code fence of jobs/README.md that holds this."""
+        found = [fence for fence in fences() if containing in fence]
+        assert len(found) == 1, f"{len(found)} code fences of jobs/README.md hold {containing}"
+        used.add(found[0])
+        return self.bash(found[0])
+
+    def wait_end(self, number, code, seconds=90, restarts=None):
+        job = self.watch.wait(number, has_ended, seconds)
+        if job is None:
+            return None
+        expect(job["ExitCode"] == f"{code}:0", f"job {number}: exit {job['ExitCode']} instead of {code}: {self.log(job)}")
+        expect(job["JobState"] == ("COMPLETED" if code == 0 else "FAILED"), f"job {number}: {job['JobState']}")
+        if restarts is not None:
+            expect(job["Restarts"] == str(restarts), f"job {number}: {job['Restarts']} restarts: {self.log(job)}")
+        return job
+
+    def log(self, job):
+        path = pathlib.Path(job["StdOut"])
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(no log)"
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return expect(False, f"waited {seconds} s for {what.__doc__ or what}")
+
+
+def checkpoints(folder):
+    return len(list(folder.glob("checkpoints/checkpoint_*.h5")))
+
+
+def single_jobs(cluster):
+    """One patient: warned and back in the queue; cancelled; a deck with a mistake; a program that dies each time."""
+    cluster.deck("patient/quickstart.ini", LONG)
+    cluster.deck("patient/wrong.ini", PATIENT.replace("spacing = 50 um", "spacing = 50 s"))
+    deadly = cluster.work / "deadly"
+    deadly.write_text("#!/bin/sh\nkill -9 $$\n")
+    deadly.chmod(0o755)
+
+    [warned] = cluster.readme("jobs/patient.slurm")
+    [wrong] = cluster.bash("sbatch jobs/patient.slurm decks/patient/wrong.ini out/wrong")
+    [poisoned] = cluster.bash("sbatch jobs/patient.slurm decks/patient/quickstart.ini out/poisoned",
+                              SANCTUARY=str(deadly), SANCTUARY_RESTARTS="1")
+    [cancelled] = cluster.bash("sbatch jobs/patient.slurm decks/patient/quickstart.ini out/cancelled")
+    out = cluster.work / "out"
+    if wait_for(lambda: checkpoints(out / "patient") > 0):
+        assert "scancel --batch --signal=USR1 JOB" in README
+        command("scancel", "--batch", "--signal=USR1", warned)
+        cluster.watch.note(warned, "SIGUSR1")
+    if wait_for(lambda: checkpoints(out / "cancelled") > 0):
+        command("scancel", cancelled)
+        cluster.watch.note(cancelled, "scancel")
+
+    cluster.wait_end(wrong, 2, restarts=0)
+    if job := cluster.watch.wait(cancelled, has_ended, 60):
+        expect(job["JobState"] == "CANCELLED" and job["Restarts"] == "0", f"cancelled: {job}")
+        expect("back into the queue" not in cluster.log(job), f"cancelled: {cluster.log(job)}")
+    if job := cluster.wait_end(warned, 0, restarts=1):
+        log = cluster.log(job)
+        expect("exit code 75: back into the queue" in log and "going on from the checkpoint" in log, f"warned: {log}")
+        expect((out / "patient/summary.json").exists(), "warned: it has no summary.json")
+        expect((out / "patient/job_state").read_text() == "ended 0\n", "warned: job_state")
+    if job := cluster.wait_end(poisoned, 137, restarts=1):
+        expect("2 starts in a row without progress" in cluster.log(job), f"poisoned: {cluster.log(job)}")
+
+    cluster.deck("patient/quickstart.ini", PATIENT)
+    [scaling] = cluster.readme("jobs/scaling.slurm")
+    if cluster.wait_end(scaling, 0, restarts=0):
+        lines = (out / "scaling/scaling.jsonl").read_text().splitlines()
+        expect(len(lines) == 2 and '"ranks": 2' in lines[1] and "total_s" in lines[1], f"scaling: {lines}")
+    [report] = cluster.bash("sbatch jobs/report.slurm out/patient; sbatch jobs/report.slurm out/wrong")[:1]
+    if cluster.wait_end(report, 0):
+        expect((out / "patient/report.html").stat().st_size > 10000, "report of a patient")
+    cluster.wait_end(str(int(report) + 1), 75, restarts=0)
+    return {warned: "patient, warned", wrong: "patient, wrong deck", cancelled: "patient, cancelled",
+            poisoned: "program that dies", scaling: "scaling", report: "report"}
+
+
+with tempfile.TemporaryDirectory(prefix="slurm_test_") as place:
+    cluster = Cluster(pathlib.Path(place))
+    print(f"SLURM of three nodes up after {time.monotonic() - begin:.1f} s", flush=True)
+    try:
+        for test in [single_jobs]:
+            started = time.monotonic()
+            jobs = test(cluster)
+            print(f"{test.__name__}: {time.monotonic() - started:.1f} s, {failures} failures so far. Since submission:")
+            for number in [each for each in cluster.watch.changes if each.split("_")[0] in jobs]:
+                print(f"  {jobs[number.split('_')[0]]} ({number}): {cluster.watch.time_line(number)}", flush=True)
+    finally:
+        cluster.watch.end = True
+        cluster.watch.join(timeout=60)
+        cluster.down()
+    for fence in fences():
+        expect(fence in used, f"not run: {fence}")
+print(f"{time.monotonic() - begin:.0f} s, {failures} failed")
+sys.exit(1 if failures else 0)
