@@ -58,7 +58,7 @@ run_in_job() {
 
   launcher "$ranks"
   trap 'again=yes warned=yes; [ -z "$pid" ] || kill -USR1 "$pid" 2>/dev/null' USR1
-  trap 'again=yes cancelled=yes' TERM  # SLURM has told the ranks, too
+  trap 'again=yes cancelled=yes' TERM  # scancel, preemption, time limit: SLURM has told the ranks, too
   echo "$(date +%FT%T) job $SLURM_JOB_ID, restart ${SLURM_RESTART_COUNT:-0}, on ${SLURM_JOB_NODELIST:-this node}: ${launcher[*]} $*"
   "${launcher[@]}" "$@" &
   pid=$!
@@ -74,7 +74,8 @@ run_in_job() {
   case $code in
     0 | 2 | 3 | 4 | 5 | 126 | 127) ended "$dir" "$code" ;;
   esac
-  if [ "$cancelled" = yes ]; then
+  # After SIGTERM nothing is queued again, but for what the time limit ended before it had saved.
+  if [ "$cancelled" = yes ] && ! scontrol -o show job "$SLURM_JOB_ID" | grep -q ' Reason=TimeLimit '; then
     echo "$(date +%FT%T) cancelled (exit code $code): submit the same command again to go on" >&2
     ended "$dir" "$code"
   fi

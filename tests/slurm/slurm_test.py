@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -42,7 +43,12 @@ times = 0, 10 min
 checkpoint_interval = 0.001 s
 """
 # Steps enough to be interrupted.
-LONG = PATIENT.replace("relative_tolerance = 0.05", "relative_tolerance = 0.0003").replace("first_step = 5", "first_step = 0.5")
+LONG = PATIENT.replace("relative_tolerance = 0.05", "relative_tolerance = 0.0003").replace("= 5 s", "= 0.5 s")
+COHORT = PATIENT
+# Jobs inherit the environment: theirs is that of a user, not that of the test suite.
+for name in [name for name in os.environ if name.startswith("OMPI_") or name in ("MPIEXEC", "SANCTUARY_SET_HERE")]:
+    del os.environ[name]
+HAS_COHORT = subprocess.run([PROGRAM, "cohort", "--help"], capture_output=True, check=False).returncode == 0
 failures = 0
 begin = time.monotonic()
 
@@ -137,7 +143,9 @@ class Cluster:
         # The scripts ask for large nodes: options given first beat theirs, and lose to those that a command gives.
         (self.work / "bin").mkdir(parents=True)
         (self.work / "bin/sbatch").write_text(
-            f'#!/bin/sh\nexec timeout 30 {shutil.which("sbatch")} --ntasks-per-node=1 --time=10 "$@"\n')
+            f'#!/bin/sh\nanswer=$(timeout 30 {shutil.which("sbatch")} --ntasks-per-node=1 --time=10 "$@") || exit\n'
+            f'echo "$answer" | tee -a {self.work}/submitted\n')
+        (self.work / "submitted").touch()
         (self.work / "bin/sbatch").chmod(0o755)
         os.environ["PATH"] = f"{self.work}/bin:{os.environ['PATH']}"
         os.environ["SANCTUARY"] = PROGRAM
@@ -154,12 +162,18 @@ class Cluster:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
+    def program(self, name, line):
+        path = self.work / name
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+        return str(path)
+
     def bash(self, text, **environment):
         """Runs lines of bash in the work folder; the numbers of the jobs that they submit."""
-        now = time.monotonic()
-        output = command("bash", "-e", "-c", text, cwd=self.work, env={**os.environ, **environment})
-        # "Submitted batch job 7", or from trial.sh "cohort 7 report 8"
-        numbers = re.findall(r"(?:job|cohort|merge|report) (\d+)", output)
+        now, submitted = time.monotonic(), self.work / "submitted"
+        before = len(submitted.read_text().split("\n")) - 1
+        command("bash", "-e", "-c", text, cwd=self.work, env={**os.environ, **environment})
+        numbers = [line.split()[-1] for line in submitted.read_text().splitlines()[before:]]
         for number in numbers:
             self.watch.submitted[number] = now
         return numbers
@@ -203,14 +217,14 @@ def single_jobs(cluster):
     """One patient: warned and back in the queue; cancelled; a deck with a mistake; a program that dies each time."""
     cluster.deck("patient/quickstart.ini", LONG)
     cluster.deck("patient/wrong.ini", PATIENT.replace("spacing = 50 um", "spacing = 50 s"))
-    deadly = cluster.work / "deadly"
-    deadly.write_text("#!/bin/sh\nkill -9 $$\n")
-    deadly.chmod(0o755)
+    deadly = cluster.program("deadly", "kill -9 $$")
+    partial = cluster.program("partial", "exit 5")
 
     [warned] = cluster.readme("jobs/patient.slurm")
     [wrong] = cluster.bash("sbatch jobs/patient.slurm decks/patient/wrong.ini out/wrong")
     [poisoned] = cluster.bash("sbatch jobs/patient.slurm decks/patient/quickstart.ini out/poisoned",
-                              SANCTUARY=str(deadly), SANCTUARY_RESTARTS="1")
+                              SANCTUARY=deadly, SANCTUARY_RESTARTS="1")
+    [partly] = cluster.bash("sbatch --nodes=1 jobs/cohort.slurm decks/patient/quickstart.ini out/partly", SANCTUARY=partial)
     [cancelled] = cluster.bash("sbatch jobs/patient.slurm decks/patient/quickstart.ini out/cancelled")
     out = cluster.work / "out"
     if wait_for(lambda: checkpoints(out / "patient") > 0):
@@ -233,24 +247,95 @@ def single_jobs(cluster):
     if job := cluster.wait_end(poisoned, 137, restarts=1):
         expect("2 starts in a row without progress" in cluster.log(job), f"poisoned: {cluster.log(job)}")
 
+    cluster.wait_end(partly, 5, restarts=0)
+
     cluster.deck("patient/quickstart.ini", PATIENT)
     [scaling] = cluster.readme("jobs/scaling.slurm")
     if cluster.wait_end(scaling, 0, restarts=0):
         lines = (out / "scaling/scaling.jsonl").read_text().splitlines()
         expect(len(lines) == 2 and '"ranks": 2' in lines[1] and "total_s" in lines[1], f"scaling: {lines}")
-    [report] = cluster.bash("sbatch jobs/report.slurm out/patient; sbatch jobs/report.slurm out/wrong")[:1]
+    report, no_report, partly_report = cluster.bash(
+        "for run in patient wrong partly; do sbatch jobs/report.slurm out/$run; done")
     if cluster.wait_end(report, 0):
         expect((out / "patient/report.html").stat().st_size > 10000, "report of a patient")
-    cluster.wait_end(str(int(report) + 1), 75, restarts=0)
+    if job := cluster.wait_end(no_report, 75, restarts=0):
+        expect("out/wrong is not finished (ended 2): no report" in cluster.log(job), cluster.log(job))
+    if job := cluster.watch.wait(partly_report, has_ended, 60):  # the stand-in left no cohort to report on
+        expect("not finished" not in cluster.log(job), f"after exit code 5: {cluster.log(job)}")
     return {warned: "patient, warned", wrong: "patient, wrong deck", cancelled: "patient, cancelled",
-            poisoned: "program that dies", scaling: "scaling", report: "report"}
+            poisoned: "program that dies", partly: "some patients failed", scaling: "scaling", report: "report"}
+
+
+def tasks(folder):
+    """All rows of the ledger, by patient and variant; none while there is no ledger."""
+    try:
+        with sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True, timeout=10) as ledger:
+            ledger.row_factory = sqlite3.Row
+            rows = [dict(row) for row in ledger.execute("select * from tasks")]
+    except sqlite3.OperationalError:
+        return {}
+    found = {(row["patient"], row["variant"]): row for row in rows}
+    expect(len(found) == len(rows), f"{folder}: a task has two rows")
+    return found
+
+
+def done(folder):
+    return {key: row for key, row in tasks(folder).items() if row["status"] == "done"}
+
+
+def cohort_jobs(cluster):
+    """A cohort that loses a node; in shares; trials with their reports."""
+    cluster.deck("cohort/default.ini", COHORT)
+    out = cluster.work / "out"
+    [lost] = cluster.readme("jobs/cohort.slurm")
+    before = {}
+    if wait_for(lambda: len(done(out / "cohort")) >= 2):
+        job = cluster.watch.jobs[lost]
+        nodes = command("scontrol", "show", "hostnames", job["NodeList"]).split()
+        [victim] = [node for node in nodes if node != job["BatchHost"]]
+        before = done(out / "cohort")
+        os.kill(int((cluster.place / f"run/{victim}.pid").read_text()), signal.SIGKILL)
+        cluster.watch.note(lost, f"{victim} killed, {len(before)} tasks done")
+        cluster.watch.wait(lost, lambda job: job["Restarts"] == "1", 60)
+        # SLURM itself would notice SlurmdTimeout after the last answer; the job waits for that.
+        command("scontrol", "update", f"nodename={victim}", "state=down", "reason=killed")
+        cluster.watch.note(lost, f"{victim} set down")
+    array, merge = cluster.readme("jobs/cohort_merge.slurm")
+    trial, report, wide, wide_merge, wide_report = cluster.readme("jobs/trial.sh")
+    # What waits for a job goes on waiting when that job is warned and goes back into the queue.
+    share = out / "trial_in_shares/shards/2_of_4"
+    if wait_for(lambda: len(done(share)) >= 1):
+        command("scancel", "--batch", "--signal=USR1", f"{wide}_2")
+        cluster.watch.note(f"{wide}_2", "SIGUSR1")
+
+    if job := cluster.wait_end(lost, 0, seconds=120, restarts=1):
+        expect("back into the queue" in cluster.log(job), f"lost node: {cluster.log(job)}")
+        expect(victim not in job["NodeList"], f"lost node: it ran on {job['NodeList']} again")
+        after = tasks(out / "cohort")
+        expect({key: after.get(key) for key in before} == before, f"done before the node was lost: {before}, after: {after}")
+    for number in [*(f"{array}_{share}" for share in range(4)), merge, trial, *(f"{wide}_{share}" for share in (0, 1, 3)),
+                   wide_merge]:
+        cluster.wait_end(number, 0, seconds=120, restarts=0)
+    cluster.wait_end(f"{wide}_2", 0, restarts=1)
+    reports = subprocess.run(["/usr/bin/python3", "-m", "sanctuary_post", out / "shares"], capture_output=True, text=True,
+                             check=False, env={**os.environ, "PYTHONPATH": str(SOURCE / "postprocess")})
+    for number, name in ((report, "trial"), (wide_report, "trial_in_shares")):
+        cluster.wait_end(number, reports.returncode, restarts=0)
+        expect((out / name / "report.html").exists() == (reports.returncode == 0), f"{name}: report: {reports.stderr}")
+    whole = (out / "trial/cohort.csv").read_bytes()
+    for name in ("cohort", "shares", "trial_in_shares"):
+        expect((out / name / "cohort.csv").read_bytes() == whole, f"{name}: cohort.csv is not that of an undisturbed run")
+        found = tasks(out / name)
+        expect(found.keys() == tasks(out / "trial").keys() and len(done(out / name)) == len(found), f"{name}: {found}")
+    return {lost: "cohort, node lost", array: "share", merge: "merge", trial: "trial", report: "its report",
+            wide: "share of a trial", wide_merge: "its merge", wide_report: "its report"}
 
 
 with tempfile.TemporaryDirectory(prefix="slurm_test_") as place:
     cluster = Cluster(pathlib.Path(place))
     print(f"SLURM of three nodes up after {time.monotonic() - begin:.1f} s", flush=True)
     try:
-        for test in [single_jobs]:
+        for test in (single_jobs, cohort_jobs) if HAS_COHORT else (single_jobs,):
             started = time.monotonic()
             jobs = test(cluster)
             print(f"{test.__name__}: {time.monotonic() - started:.1f} s, {failures} failures so far. Since submission:")
@@ -261,6 +346,6 @@ with tempfile.TemporaryDirectory(prefix="slurm_test_") as place:
         cluster.watch.join(timeout=60)
         cluster.down()
     for fence in fences():
-        expect(fence in used, f"not run: {fence}")
+        expect(fence in used or (not HAS_COHORT and "decks/cohort" in fence), f"not run: {fence}")
 print(f"{time.monotonic() - begin:.0f} s, {failures} failed")
 sys.exit(1 if failures else 0)
