@@ -24,7 +24,7 @@ progress_of() {
     if [ -e "$ledger" ]; then
       "$PYTHON" -c 'import sqlite3, sys
 print(sqlite3.connect(sys.argv[1], 30).execute(
-    "select count(*) from tasks where status in (?, ?)", ("done", "failed")).fetchone())' "$ledger" 2>&1
+    "select count(*) from tasks where status not in (?, ?)", ("running", "interrupted")).fetchone())' "$ledger" 2>&1
     fi
     find "$1" -name 'checkpoint_*.h5' -printf '%P\n' 2>/dev/null | sort
   } | cksum | cut -d ' ' -f 1
