@@ -44,7 +44,15 @@ checkpoint_interval = 0.001 s
 """
 # Steps enough to be interrupted.
 LONG = PATIENT.replace("relative_tolerance = 0.05", "relative_tolerance = 0.0003").replace("= 5 s", "= 0.5 s")
-COHORT = PATIENT
+COHORT = PATIENT.replace("checkpoint_interval = 0.001 s", "") + """[cohort]
+patients = 8
+[vary]
+drug.doxorubicin.ic50 = lognormal(median = 0.0005 uM, gsd = 1.5)
+[arm.low]
+drug.doxorubicin.dose_per_area = 30 mg/m^2
+[arm.high]
+drug.doxorubicin.dose_per_area = 60 mg/m^2
+"""
 # Jobs inherit the environment: theirs is that of a user, not that of the test suite.
 for name in [name for name in os.environ if name.startswith("OMPI_") or name in ("MPIEXEC", "SANCTUARY_SET_HERE")]:
     del os.environ[name]
