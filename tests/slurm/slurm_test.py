@@ -1,6 +1,7 @@
 """The scripts of jobs/ in a real SLURM: up.sh starts a private one of three virtual nodes, every command of jobs/README.md
 is run in it with small decks, and jobs are warned, cancelled, and lose a node. Prints a time line of each job.
 Needs root and the SLURM packages; is skipped (77) without."""
+import csv
 import os
 import pathlib
 import re
@@ -208,13 +209,13 @@ class Cluster:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(no log)"
 
 
-def wait_for(what, seconds=60):
+def wait_for(label, what, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if what():
             return True
         time.sleep(0.05)
-    return expect(False, f"waited {seconds} s for {what.__doc__ or what}")
+    return expect(False, f"waited {seconds} s for {label}")
 
 
 def checkpoints(folder):
@@ -235,11 +236,11 @@ def single_jobs(cluster):
     [partly] = cluster.bash("sbatch --nodes=1 jobs/cohort.slurm decks/patient/quickstart.ini out/partly", SANCTUARY=partial)
     [cancelled] = cluster.bash("sbatch jobs/patient.slurm decks/patient/quickstart.ini out/cancelled")
     out = cluster.work / "out"
-    if wait_for(lambda: checkpoints(out / "patient") > 0):
+    if wait_for("a checkpoint", lambda: checkpoints(out / "patient") > 0):
         assert "scancel --batch --signal=USR1 JOB" in README
         command("scancel", "--batch", "--signal=USR1", warned)
         cluster.watch.note(warned, "SIGUSR1")
-    if wait_for(lambda: checkpoints(out / "cancelled") > 0):
+    if wait_for("a checkpoint", lambda: checkpoints(out / "cancelled") > 0):
         command("scancel", cancelled)
         cluster.watch.note(cancelled, "scancel")
 
@@ -291,13 +292,24 @@ def done(folder):
     return {key: row for key, row in tasks(folder).items() if row["status"] == "done"}
 
 
+def expect_same_table(name, table, whole):
+    """Byte for byte, but says which numbers differ."""
+    if table == whole:
+        return
+    one, two = (list(csv.DictReader(text.decode().splitlines())) for text in (table, whole))
+    differing = [f"patient {a['patient']} {a['arm']} {key}: {a[key]} and {b[key]}"
+                 for a, b in zip(one, two) for key in a if a[key] != b.get(key)]
+    expect(False, f"{name}: cohort.csv is not that of an undisturbed run: {len(one)} and {len(two)} rows, "
+                  f"{len(differing)} values differ: {differing[:5]}")
+
+
 def cohort_jobs(cluster):
     """A cohort that loses a node; in shares; trials with their reports."""
     cluster.deck("cohort/default.ini", COHORT)
     out = cluster.work / "out"
     [lost] = cluster.readme("jobs/cohort.slurm")
-    before = {}
-    if wait_for(lambda: len(done(out / "cohort")) >= 2):
+    before, victim = {}, "no node"
+    if wait_for("two tasks", lambda: len(done(out / "cohort")) >= 2):
         job = cluster.watch.jobs[lost]
         nodes = command("scontrol", "show", "hostnames", job["NodeList"]).split()
         [victim] = [node for node in nodes if node != job["BatchHost"]]
@@ -312,7 +324,7 @@ def cohort_jobs(cluster):
     trial, report, wide, wide_merge, wide_report = cluster.readme("jobs/trial.sh")
     # What waits for a job goes on waiting when that job is warned and goes back into the queue.
     share = out / "trial_in_shares/shards/2_of_4"
-    if wait_for(lambda: len(done(share)) >= 1):
+    if wait_for("a task of a share", lambda: len(done(share)) >= 1):
         command("scancel", "--batch", "--signal=USR1", f"{wide}_2")
         cluster.watch.note(f"{wide}_2", "SIGUSR1")
 
@@ -332,7 +344,7 @@ def cohort_jobs(cluster):
         expect((out / name / "report.html").exists() == (reports.returncode == 0), f"{name}: report: {reports.stderr}")
     whole = (out / "trial/cohort.csv").read_bytes()
     for name in ("cohort", "shares", "trial_in_shares"):
-        expect((out / name / "cohort.csv").read_bytes() == whole, f"{name}: cohort.csv is not that of an undisturbed run")
+        expect_same_table(name, (out / name / "cohort.csv").read_bytes(), whole)
         found = tasks(out / name)
         expect(found.keys() == tasks(out / "trial").keys() and len(done(out / name)) == len(found), f"{name}: {found}")
     return {lost: "cohort, node lost", array: "share", merge: "merge", trial: "trial", report: "its report",
