@@ -65,6 +65,8 @@ class CohortPlan {
   [[nodiscard]] std::vector<Draw> draws(long patient) const;
   [[nodiscard]] const std::vector<std::string>& varied() const { return design_->plan().keys; }
   [[nodiscard]] const std::vector<Variation>& laws() const { return laws_; }
+  /// Declared unit of something that varies.
+  [[nodiscard]] std::string unit_of(std::size_t varied) const { return std::string(parameters_[varied]->unit); }
   [[nodiscard]] const Design& design() const { return *design_; }
   /// The deck of one patient in one variant: what `simulate` would take.
   [[nodiscard]] Deck deck_of(long patient, std::size_t variant) const;

@@ -268,6 +268,7 @@ void write_hdf5(const CohortPlan& plan, const Loaded& all, const std::vector<Sen
   for (std::size_t i = 0; i < all.draws.size(); ++i) {
     const std::string name = "/parameters/" + plan.varied()[i];
     file.write(name, all.draws[i], {patients});
+    file.attribute(name, "unit", plan.unit_of(i));
     file.attribute(name, "law", plan.laws()[i].describe());
     std::string items;
     if (plan.laws()[i].is_choice())
