@@ -38,7 +38,8 @@ struct RunOptions {
 
 /// Establishes the baseline of a deck, its drugs left out, saves it in `options.directory` for others to branch from
 /// and calls options.finished with the findings before treatment. One that is there already is read instead; InputError
-/// if it is another patient's. Uses neither files nor baseline of the options. Collective on `comm`.
+/// if it is another patient's. Uses neither files nor baseline of the options; is not stopped on the way. Two groups
+/// must not prepare in one directory at once; any number may branch from it. Collective on `comm`.
 [[nodiscard]] ExitCode prepare_baseline(MPI_Comm comm, const Deck& deck, const RunOptions& options);
 
 }  // namespace sanctuary

@@ -1,7 +1,9 @@
 """Interrupted and resumed = not interrupted: after SIGUSR1, after Ctrl-C through the launcher and after kill -9, by the
 same command and by `sanctuary resume`, on the same and on another number of ranks."""
+import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -31,12 +33,14 @@ def begun(folder, name, ranks, checkpoints):
     return job
 
 
-def finished(folder, name, label, ranks, arguments):
+def finished(folder, name, label, ranks, arguments, solved_again=False):
     done = run(folder, *arguments, ranks=ranks)
     expect(done.returncode == 0, f"{label}: resumed: exit {done.returncode}: {done.stderr}")
     if done.returncode != 0:
         return
     expect("going on from the checkpoint" in done.stderr, f"{label}: it began anew: {done.stderr}")
+    timing = json.loads((folder / name / "summary.json").read_text())["timing"]
+    expect(("flow and pressure_s" in timing) == solved_again, f"{label}: what was done before treatment: {timing}")
     expect_same(folder / "whole", folder / name, label)
     expect_closed(folder / name, label)
     with h5py.File(folder / "whole/run.h5") as one, h5py.File(folder / name / "run.h5") as two:
@@ -120,6 +124,33 @@ def damaged_checkpoint(folder):
     finished(folder, "damaged", "cut checkpoint", 1, ["resume", "damaged"])
 
 
+def baseline_of(folder, name, harm):
+    """Stopped, and then something happens to its baseline: it is computed again, and kept again."""
+    code = signalled(folder, name, 1, signal.SIGUSR1)
+    expect(code == 75, f"exit {code}: {log_of(folder)}")
+    kept = folder / name / "checkpoints/baseline.h5"
+    whole = kept.read_bytes()
+    harm(kept)
+    finished(folder, name, f"baseline {name}", 1, ["resume", name], solved_again=True)
+    expect(kept.exists() and len(kept.read_bytes()) == len(whole), f"baseline {name}: not kept again")
+
+
+def lost_and_damaged_baseline(folder):
+    baseline_of(folder, "lost", lambda kept: kept.unlink())
+    baseline_of(folder, "cut", lambda kept: kept.write_bytes(kept.read_bytes()[:-1000]))
+    code = signalled(folder, "strange", 1, signal.SIGUSR1)
+    expect(code == 75, f"exit {code}: {log_of(folder)}")
+    other = folder / "other"
+    other.mkdir()
+    (other / "deck.ini").write_text((folder / "deck.ini").read_text().replace("seed = 2", "seed = 4"))
+    done = run(other, "simulate", "deck.ini", "-o", "run", *OFTEN)
+    expect(done.returncode == 0, f"other patient: exit {done.returncode}: {done.stderr}")
+    shutil.copy(other / "run/checkpoints/baseline.h5", folder / "strange/checkpoints/baseline.h5")
+    done = run(folder, "resume", "strange")
+    expect(done.returncode == 2 and "baseline of another patient" in done.stderr and "seed (there: 4)" in done.stderr,
+           f"baseline of another patient: exit {done.returncode}: {done.stderr}")
+
+
 def vessels_that_change(folder):
     """Collapsed and pulsating vessels: the shares of the time that cells are hypoxic come back, too."""
     there = folder / "vessels"
@@ -146,7 +177,7 @@ with tempfile.TemporaryDirectory() as place:
     expect(whole.returncode == 0, f"not interrupted: exit {whole.returncode}: {whole.stderr}")
     if whole.returncode == 0:
         for test in (after_a_signal, after_kill, after_a_signal_to_all_ranks, after_a_signal_to_one_rank,
-                     damaged_checkpoint, after_interrupt_through_the_launcher, vessels_that_change):
+                     damaged_checkpoint, lost_and_damaged_baseline, after_interrupt_through_the_launcher, vessels_that_change):
             test(here)
             print(f"{test.__name__}: {small_run.failures} failures so far", flush=True)
 print(f"{small_run.failures} failed")

@@ -92,6 +92,10 @@ TEST(Arms, BranchFromOneBaselineAndLeaveNothingBehind) {
     EXPECT_TRUE(alone.solved_baseline());
     EXPECT_EQ(branched.outcome.dump(), alone.outcome.dump());
     EXPECT_FALSE(fs::exists(place.path() / "arm"));
+    Patient patient(MPI_COMM_WORLD, patient_settings(*deck));
+    patient.establish_baseline();
+    while (!patient.finished()) patient.advance();
+    EXPECT_EQ(branched.outcome.dump(), patient.findings().outcome.dump());
   }
   EXPECT_TRUE(fs::exists(place.path() / "shared/checkpoints/baseline.h5"));
   // In the folder of the baseline itself: that is not the run's to remove.
@@ -210,8 +214,16 @@ TEST(Arms, RefuseTheDirectoryOfAnOrdinaryRun) {
   options.files = false;
   const std::string text = error_of([&] { (void)simulate(MPI_COMM_WORLD, deck_of(), options); });
   EXPECT_TRUE(has(text, "holds the files of a run")) << text;
-  // Its baseline serves others.
+  // Its baseline serves others, which then need none of their own.
   EXPECT_FALSE(run(MPI_COMM_WORLD, deck_of(), place.path() / "arm", place.path() / "run").solved_baseline());
+  options = options_of(place.path() / "branch", found);
+  options.files = true;
+  options.baseline = place.path() / "run";
+  EXPECT_EQ(simulate(MPI_COMM_WORLD, deck_of(), options), ExitCode::done);
+  EXPECT_FALSE(found.solved_baseline());
+  EXPECT_TRUE(fs::exists(place.path() / "branch/summary.json"));
+  EXPECT_TRUE(fs::exists(place.path() / "branch/checkpoints/checkpoint_000000.h5"));
+  EXPECT_FALSE(fs::exists(place.path() / "branch/checkpoints/baseline.h5"));
 }
 
 TEST(Arms, WorkSideBySideOnPartsOfTheCommunicator) {
@@ -253,7 +265,7 @@ TEST(Arms, TwoHundredPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
   const std::vector<Override> tiny{{"grid.cells", "4"},
                                    {"grid.spacing", "90 um"},
                                    {"network.lattice.segments", "60"},
-                                   {"patient.duration", "0.1 h"}};
+                                   {"patient.duration", "0.02 h"}};
   const SharedDirectory place(MPI_COMM_WORLD);
   MPI_Comm part = MPI_COMM_NULL;
   MPI_Comm_split(MPI_COMM_WORLD, 0, rank_of(MPI_COMM_WORLD), &part);

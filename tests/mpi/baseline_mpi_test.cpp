@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 namespace sanctuary {
 namespace {
 
+constexpr double mmhg = 133.322387415;
+
 /// Vessels that collapse and pulsate, and a drug that kills enough for oxygen to be solved again on the way.
 const std::vector<Override> lively{{"patient.duration", "0.5 h"},
                                    {"transport.relative_tolerance", "0.01"},
@@ -183,6 +185,25 @@ TEST_P(Baseline, OfAnotherNumberOfRanksGivesTheSameFindings) {
     const double expected = value.get<double>();
     EXPECT_NEAR(many.at(name).get<double>(), expected, 1e-8 * std::abs(expected) + 1e-14) << name;
   }
+}
+
+TEST(BaselineOfVessels, SettlesAnewAsIfItHadBeenSolved) {
+  const SharedDirectory directory(MPI_COMM_WORLD);
+  const auto with = joined({lively, lattice});
+  const auto first = patient_of(MPI_COMM_WORLD, with), second = patient_of(MPI_COMM_WORLD, with);
+  first->establish_baseline();
+  save(MPI_COMM_WORLD, directory.path(), *first);
+  restore(MPI_COMM_WORLD, directory.path(), *second);
+  const double before = first->findings().outcome.at("collapsed_fraction").get<double>();
+  for (Patient* p : {first.get(), second.get()}) {
+    p->set_solid_stress({.tumour = 30 * mmhg});
+    p->establish_baseline();
+  }
+  expect_same_state(*first, *second);
+  expect_same_findings(*first, *second);
+  const double after = first->findings().outcome.at("collapsed_fraction").get<double>();
+  EXPECT_GT(before, after);
+  EXPECT_GT(after, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Patients, Baseline, ::testing::ValuesIn(cases),
