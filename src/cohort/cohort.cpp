@@ -298,6 +298,7 @@ class Book {
     const TaskStatus status = status_named(report.status);
     if (status == TaskStatus::done) {
       model_.learn(features(task), report.wall);
+      if (options_.retry_failed) remove_file(failed_deck(task));
     } else {
       if (status == TaskStatus::failed) save_deck(task, report.deck);
       const std::string reason =
@@ -372,9 +373,11 @@ class Book {
 
   void save_deck(long task, const std::string& deck) const {
     if (deck.empty()) return;
-    const auto folder = options_.directory / "failed";
-    make_directory(folder);
-    write_text_atomically(folder / fmt::format("{}_{}.ini", patient_of(task), name_of(task)), deck);
+    make_directory(failed_deck(task).parent_path());
+    write_text_atomically(failed_deck(task), deck);
+  }
+  [[nodiscard]] std::filesystem::path failed_deck(long task) const {
+    return options_.directory / "failed" / fmt::format("{}_{}.ini", patient_of(task), name_of(task));
   }
 
   [[nodiscard]] std::vector<double> features(long task) const {
@@ -484,13 +487,10 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
   std::optional<CohortPlan> plan;
   std::optional<Ledger> ledger;
   std::vector<std::uint64_t> blocks;
-  if (!options.extend) plan.emplace(comm, deck);
+  plan.emplace(comm, deck);
   on_root(comm, [&] { blocks = open_ledger(deck, options, ledger); });
   blocks = shared(comm, blocks);
-  if (!plan || blocks.size() > 1) {
-    const bool hypercube = deck.text(cohort::design) == "latin_hypercube";
-    plan.emplace(comm, deck, hypercube ? blocks : std::vector<std::uint64_t>{});
-  }
+  if (blocks.size() > 1 && deck.text(cohort::design) == "latin_hypercube") plan.emplace(comm, deck, blocks);
   const int workers = pool_workers(size_of(comm));
   std::vector<int> widths;
   together(comm, [&] { widths = plan->widths(workers); });

@@ -60,14 +60,9 @@ class Variation::Reader {
 
   Variation read() {
     split_up();
-    if (parameter_.kind == Kind::text || parameter_.kind == Kind::path || parameter_.kind == Kind::numbers ||
-        parameter_.kind == Kind::texts) {
-      refuse(fmt::format("{} cannot vary", parameter_.key), "a number, an integer, a flag or a choice");
-    }
-    const bool named = parameter_.kind == Kind::flag || parameter_.kind == Kind::choice;
-    if (named && law_.law_ != Law::choice) {
-      refuse(fmt::format("'{}' on a {}", name_, parameter_.kind == Kind::flag ? "switch" : "choice"),
-             "choice(first, second)");
+    const bool numeric = parameter_.kind == Kind::number || parameter_.kind == Kind::integer;
+    if (!numeric && law_.law_ != Law::choice) {
+      refuse(fmt::format("'{}' on what is no single number", name_), "choice(first, second)");
     }
     if (law_.law_ == Law::choice) {
       read_items();
@@ -343,8 +338,16 @@ class Variation::Reader {
   [[nodiscard]] std::string item_text(std::string_view text) const {
     const Judged judged = judge(parameter_, text, {});
     if (!judged.problem.empty()) refuse(judged.problem, judged.expected, judged.meant);
-    return parameter_.kind == Kind::number ? with_unit(shortest(judged.declared.front()), law_.unit_)
-                                           : judged.items.front();
+    switch (parameter_.kind) {
+      case Kind::number:
+        return with_unit(shortest(judged.declared.front()), law_.unit_);
+      case Kind::integer:
+      case Kind::flag:
+      case Kind::choice:
+        return judged.items.front();
+      default:  // a list of one entry, or a text; a path stays relative to the deck
+        return std::string(text);
+    }
   }
 
   const Parameter& parameter_;

@@ -15,8 +15,8 @@ namespace {
 
 // Measured on the quickstart patient (docs/performance.md): peak memory, a step with one drug, flow, pressure and
 // oxygen before treatment, a saved baseline.
-constexpr double bytes_per_cell = 2900, seconds_per_cell_step = 7e-6, seconds_per_cell_baseline = 6e-5,
-                 baseline_bytes_per_cell = 200;
+constexpr double bytes_per_cell = 2900, seconds_per_cell_step = 7e-6, seconds_per_cell_baseline = 1e-4,
+                 baseline_bytes_per_cell = 100;
 constexpr double steps_after_a_dose = 50;
 constexpr double ledger_bytes_per_task = 3000;  // a row of endpoints and a few visits
 constexpr int cores_of_a_node = 64;

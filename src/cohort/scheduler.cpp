@@ -21,6 +21,7 @@ Scheduler::Scheduler(int workers, std::vector<int> widths) : workers_(workers), 
   for (const int width : widths_) {
     Level level;
     level.busy.assign(static_cast<std::size_t>(workers_ / width), 0);
+    level.held.assign(level.busy.size(), 0);
     for (int b = 0; b < workers_ / width; ++b) level.free.insert(level.free.end(), b);
     levels_.push_back(std::move(level));
   }
@@ -111,9 +112,14 @@ int Scheduler::free_block(std::size_t level, bool reserve) const {
   long kept = 0;  // workers from 0 on
   for (std::size_t l = levels_.size() - 1; reserve && l > level; --l) {
     const Level& wider = levels_[l];
-    const long wanted = wider.running + static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
-    const long there = (workers_ - kept) / widths_[l];
-    kept += std::min(wanted, there) * widths_[l];
+    // What has ended and is not settled may have children that come at once.
+    long wanted =
+        wider.running - wider.executing + static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
+    auto block = static_cast<std::size_t>((kept + widths_[l] - 1) / widths_[l]);
+    for (; wanted > 0 && block < wider.held.size(); ++block) {
+      if (!wider.held[block]) --wanted;
+      kept = static_cast<long>(block + 1) * widths_[l];
+    }
   }
   if (level == 0) return static_cast<long>(*free.rbegin()) * widths_[0] >= kept ? *free.rbegin() : -1;
   const auto found = free.lower_bound(static_cast<int>((kept + widths_[level] - 1) / widths_[level]));
@@ -135,6 +141,8 @@ bool Scheduler::take(std::size_t level, Tier tier, bool reserve, Assignment& ass
   --pending_;
   ++running_;
   ++levels_[level].running;
+  ++levels_[level].executing;
+  levels_[level].held[static_cast<std::size_t>(block)] = 1;
   if (record.crashes > 0) ++suspects_running_;
   mark(record.first_worker, widths_[level], true);
   assignment = {task, record.first_worker, widths_[level]};
@@ -167,6 +175,9 @@ bool Scheduler::next(Assignment& assignment) {
 
 void Scheduler::released(long task) {
   Record& record = at(task);
+  Level& level = levels_[record.level];
+  --level.executing;
+  level.held[static_cast<std::size_t>(record.first_worker / widths_[record.level])] = 0;
   mark(record.first_worker, widths_[record.level], false);
   record.first_worker = -1;
 }

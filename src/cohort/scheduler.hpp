@@ -92,7 +92,8 @@ class Scheduler {
     std::set<int> free;                           // blocks
     std::vector<int> busy;                        // workers of each block
     std::array<std::vector<Entry>, tiers> ready;  // heaps
-    long running = 0;
+    std::vector<char> held;                       // blocks on which a task of this level executes
+    long running = 0, executing = 0;              // tasks that are not settled, and those of them on ranks
   };
 
   [[nodiscard]] const Record& at(long task) const { return records_[static_cast<std::size_t>(task)]; }

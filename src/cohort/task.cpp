@@ -218,15 +218,17 @@ TaskReport run_task(MPI_Comm group, const TaskSetting& setting, const TaskOrder&
       if (there) options.baseline = baseline;  // else it is computed again
     }
     options.stop_requested = [&] { return stop_requested() || (setting.stop_requested && setting.stop_requested()); };
-    options.after_step = [&](Patient&) {
+    const auto within_budget = [&] {
       memory = std::max(memory, resident_bytes());
       if (time_budget > 0 && max_over(group, seconds_since(start)) > time_budget)
         throw OverBudget(fmt::format("over its time budget of {:g} h (cohort.time_budget)", time_budget / 3600));
       if (memory_budget > 0 && sum_over(group, resident_bytes()) > memory_budget)
         throw OverBudget(fmt::format("over its memory budget of {:g} GB (cohort.memory_budget)", memory_budget / 1e9));
     };
+    options.after_step = [&](Patient&) { within_budget(); };
     std::string reason;
     options.finished = [&](const Patient& patient, const Patient::Findings& findings) {
+      within_budget();
       take_findings(patient, findings, variant.is_baseline, report);
       if (variant.is_baseline) reason = implausible(plan, report.endpoints);
     };

@@ -6,7 +6,7 @@ import sys
 import small_run
 from small_run import REFERENCE, SOURCE, expect, run
 
-FOLDERS = "patient", "validation", "bench"
+FOLDERS = "patient", "cohort", "validation", "bench"
 
 found = [path for folder in FOLDERS for path in sorted((SOURCE / "decks" / folder).glob("*.ini"))]
 expect({path.parent.name for path in found} == set(FOLDERS), f"decks only in {sorted({path.parent.name for path in found})}")

@@ -1,7 +1,7 @@
 """Commands and decks quoted in README.md and INSTALL.md are real: in code fences marked `bash runnable` every script,
 deck, preset, sub-command, option and parameter must exist, and every quoted deck must pass `sanctuary check`. INSTALL.md's
-Debian lines must name the packages of jobs/local/packages.txt and packages_tests.txt, docs/parameters.md must be what the program prints, and
-links must lead somewhere."""
+Debian lines must name the packages of jobs/local/packages.txt and packages_tests.txt, docs/parameters.md must be what the
+program prints, and links must lead somewhere."""
 import json
 import os
 import pathlib
@@ -12,7 +12,7 @@ import sys
 
 SOURCE = pathlib.Path(os.environ.get("SANCTUARY_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 PROGRAM = os.environ.get("SANCTUARY_PROGRAM", "")
-DOCUMENTS = ["README.md", "INSTALL.md", "decks/README.md", "jobs/README.md", "docs/networks.md"]
+DOCUMENTS = ["README.md", "INSTALL.md", "decks/README.md", "jobs/README.md", "docs/networks.md", "docs/cohorts.md"]
 FOLDERS = tuple(f"{entry.name}/" for entry in SOURCE.iterdir() if entry.is_dir() and entry.name not in ("build", "out"))
 failures = []
 

@@ -251,8 +251,8 @@ TEST(CohortDistribution, RefusalsSayWhatWasExpected) {
   EXPECT_EQ(refusal(score, "normal(mean = 0, sd = 1) in [8, 9]").substr(0, 70),
             "'normal(mean = 0, sd = 1) in [8, 9]' leaves nothing between 8 and 9; e");
   EXPECT_EQ(refusal(count, "uniform(1.5, 3)"), "'1.5' is not an integer; expected an integer");
-  EXPECT_EQ(refusal(pump, "uniform(0, 1)"), "'uniform' on a switch; expected choice(first, second)");
-  EXPECT_EQ(refusal(host, "normal(mean = 1, sd = 1)"), "'normal' on a choice; expected choice(first, second)");
+  EXPECT_EQ(refusal(pump, "uniform(0, 1)"), "'uniform' on what is no single number; expected choice(first, second)");
+  EXPECT_EQ(refusal(host, "normal(mean = 1, sd = 1)"), "'normal' on what is no single number; expected choice(first, second)");
   EXPECT_EQ(refusal(host, "choice(humn, mouse)"),
             "'humn' is none of the choices; expected one of xenograft, human, mouse; did you mean human?");
   EXPECT_EQ(refusal(host, "choice(human, human)"), "'human' is given twice; expected each item once");
@@ -263,8 +263,8 @@ TEST(CohortDistribution, RefusalsSayWhatWasExpected) {
             "'choice' has no items; expected choice(first, second) or choice(first: weight, second: weight)");
   EXPECT_EQ(refusal(host, "choice(human) in [0, 1]"), "'in [0, 1]' after a choice; expected the items alone");
   const Parameter note{.key = "test.note", .kind = Kind::text}, list{.key = "test.list", .kind = Kind::numbers};
-  EXPECT_EQ(refusal(note, "choice(a, b)"), "test.note cannot vary; expected a number, an integer, a flag or a choice");
-  EXPECT_EQ(refusal(list, "uniform(0, 1)"), "test.list cannot vary; expected a number, an integer, a flag or a choice");
+  EXPECT_EQ(refusal(list, "uniform(0, 1)"), "'uniform' on what is no single number; expected choice(first, second)");
+  EXPECT_EQ(Variation::parse(note, "choice(a, b)").text_of(1), "b");
 }
 
 }  // namespace
