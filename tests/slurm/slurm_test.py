@@ -60,7 +60,6 @@ drug.doxorubicin.dose_per_area = 60 mg/m^2
 # Jobs inherit the environment: theirs is that of a user, not that of the test suite.
 for name in [name for name in os.environ if name.startswith("OMPI_") or name in ("MPIEXEC", "SANCTUARY_SET_HERE")]:
     del os.environ[name]
-HAS_COHORT = subprocess.run([PROGRAM, "cohort", "--help"], capture_output=True, check=False).returncode == 0
 failures = 0
 begin = time.monotonic()
 
@@ -370,7 +369,7 @@ with tempfile.TemporaryDirectory(prefix="slurm_test_") as place:
     cluster = Cluster(pathlib.Path(place))
     print(f"SLURM of three nodes up after {time.monotonic() - begin:.1f} s", flush=True)
     try:
-        for test in (single_jobs, cohort_jobs) if HAS_COHORT else (single_jobs,):
+        for test in (single_jobs, cohort_jobs):
             started = time.monotonic()
             jobs = test(cluster)
             print(f"{test.__name__}: {time.monotonic() - started:.1f} s, {failures} failures so far. Since submission:")
@@ -381,6 +380,6 @@ with tempfile.TemporaryDirectory(prefix="slurm_test_") as place:
         cluster.watch.join(timeout=60)
         cluster.down()
     for fence in fences():
-        expect(fence in used or (not HAS_COHORT and "decks/cohort" in fence), f"not run: {fence}")
+        expect(fence in used, f"not run: {fence}")
 print(f"{time.monotonic() - begin:.0f} s, {failures} failed")
 sys.exit(1 if failures else 0)
