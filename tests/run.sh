@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-jobs/local/packages.sh
+jobs/local/packages.sh --tests
 . jobs/env.sh
 
 status=0

@@ -117,7 +117,12 @@ void remove_temporaries(const fs::path& directory) noexcept {
 
 void make_directory(const fs::path& directory) {
   std::error_code error;
-  fs::create_directories(directory, error);
+  // Somebody who tidies up may take an empty parent away as soon as it is made.
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    error.clear();
+    fs::create_directories(directory, error);
+    if (error != std::errc::no_such_file_or_directory) break;
+  }
   if (error || !fs::is_directory(directory))
     throw IoError(io_message("cannot make the directory", directory, error ? error.value() : ENOTDIR));
 }

@@ -1,7 +1,7 @@
 """Commands and decks quoted in README.md and INSTALL.md are real: in code fences marked `bash runnable` every script,
 deck, preset, sub-command, option and parameter must exist, and every quoted deck must pass `sanctuary check`. INSTALL.md's
-Debian line must name the packages of jobs/local/packages.txt, docs/parameters.md must be what the program prints, and
-links must lead somewhere."""
+Debian lines must name the packages of jobs/local/packages.txt and packages_tests.txt, docs/parameters.md must be what the
+program prints, and links must lead somewhere."""
 import json
 import os
 import pathlib
@@ -118,15 +118,15 @@ def check_document(document):
 
 
 def check_packages():
-    _, listed = output_of("jobs/local/packages.sh", "--list")
     text = (SOURCE / "INSTALL.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    quoted = re.search(r"apt-get install -y --no-install-recommends ([^\n]+)", text)
-    if not quoted:
-        failures.append("INSTALL.md: there is no apt-get install line")
-        return
-    difference = set(quoted.group(1).split()) ^ set(listed.split())
-    if difference:
-        failures.append(f"INSTALL.md and jobs/local/packages.txt differ: {' '.join(sorted(difference))}")
+    quoted = re.findall(r"apt-get install -y --no-install-recommends ([^\n]+)", text)
+    lists = {"packages.txt": "--list", "packages_tests.txt": "--list-tests"}
+    if len(quoted) != len(lists):
+        failures.append(f"INSTALL.md: {len(quoted)} apt-get install lines instead of {len(lists)}")
+    for line, (name, option) in zip(quoted, lists.items()):
+        difference = set(line.split()) ^ set(output_of("jobs/local/packages.sh", option)[1].split())
+        if difference:
+            failures.append(f"INSTALL.md and jobs/local/{name} differ: {' '.join(sorted(difference))}")
 
 
 def check_parameter_table():
