@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
 constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
+constexpr double launchers_patience = 5;                            // [s], see PoolBook::excuse
 constexpr int most_at_once = 1000;                                  // reports taken before anything else is done
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -160,6 +161,7 @@ class Coordinator {
       attempt([&] { moved |= hand_out(); });
       attempt([&] { moved |= commit_if_due(); });
       attempt([&] { show(); });
+      if (stopping_ && seconds_since(stop_began_) > launchers_patience) excuse();
       if (in_flight_.empty() && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
       if (moved) {
         patience.reset();
@@ -168,6 +170,7 @@ class Coordinator {
       }
     }
     show(true);
+    if (failure_) excuse();
     if (failure_) std::rethrow_exception(failure_);
     return scheduler_.pending() == 0 && !stopping_;
   }
@@ -195,10 +198,15 @@ class Coordinator {
   void begin_to_stop() {
     if (stopping_) return;
     stopping_ = true;
+    stop_began_ = Clock::now();
     for (const auto& [task, flight] : in_flight_) {
       if (!alone_) MPI_Send(nullptr, 0, MPI_BYTE, flight.first_worker + 1, stop_tag, comm_);
     }
-    if (!failure_ && book_.stopping) book_.stopping();
+  }
+
+  void excuse() {
+    if (!excused_ && book_.excuse) book_.excuse();
+    excused_ = true;
   }
 
   void take(long task, std::string_view report) {
@@ -283,8 +291,8 @@ class Coordinator {
   std::map<long, Flight> in_flight_;
   std::vector<long> leaders_;  // task of the group that a worker leads
   std::vector<std::pair<long, TaskStatus>> awaiting_;
-  Clock::time_point oldest_, begin_, shown_;
-  bool begun_ = false, stopping_ = false;
+  Clock::time_point oldest_, begin_, shown_, stop_began_;
+  bool begun_ = false, stopping_ = false, excused_ = false;
   std::exception_ptr failure_;
   PoolState state_;
 };
