@@ -21,6 +21,7 @@
 #include "cohort/task.hpp"
 #include "cohort/task_pool.hpp"
 #include "io/ledger.hpp"
+#include "io/run_file.hpp"
 #include "patient/parameters.hpp"
 
 namespace sanctuary {
@@ -46,6 +47,9 @@ std::map<std::string, std::string> said(const Deck& deck) {
     const std::string section(parameter->key.substr(0, parameter->key.size() - 1));
     for (const Deck::Open& open : deck.open(*parameter)) all[section + open.key] = open.text;
   }
+  // Patients are drawn by the place of a key in [vary], baselines are named by the place of their arm.
+  std::string& order = all["order of [vary]"];
+  for (const Deck::Open& open : deck.open(vary::key)) order += (order.empty() ? "" : ", ") + open.key;
   for (const std::string& name : deck.names("arm")) {
     for (const Deck::Open& open : deck.open(arm::key, name)) all["arm." + name + "." + open.key] = open.text;
   }
@@ -86,6 +90,15 @@ void check_same_cohort(const std::filesystem::path& directory, const std::string
   for (const auto& [key, value] : now) {
     if (!before.contains(key)) differs(key);
   }
+  std::vector<std::string> arms_now = deck.names("arm");
+  std::erase_if(arms_now, [&](const std::string& name) {
+    return std::find(arms_before.begin(), arms_before.end(), name) == arms_before.end();
+  });
+  const bool reordered = arms_now.size() == arms_before.size() && arms_now != arms_before;
+  const std::vector<std::string> all_now = deck.names("arm");
+  if (reordered || (extends && !std::equal(arms_now.begin(), arms_now.end(), all_now.begin())))
+    changes.push_back(
+        fmt::format("  order of the arms: was {}, is {}; new ones come last", joined(arms_before), joined(all_now)));
   if (changes.empty()) return;
   std::string text = fmt::format("{} holds a cohort of another deck; what changed:\n", directory.string());
   for (const std::string& change : changes) text += change + "\n";
@@ -107,6 +120,8 @@ TaskStatus status_named(const std::string& name) {
   if (name == "rejected") return TaskStatus::rejected;
   return TaskStatus::pending;  // pending, running, interrupted
 }
+
+std::string shard_text(const CohortOptions& options) { return fmt::format("{}/{}", options.shard, options.shards); }
 
 /// The coordinator's side of a cohort; on rank 0 alone.
 class Book {
@@ -138,11 +153,7 @@ class Book {
     book.commit = [this] { ledger_.commit(); };
     book.settled = [this](long task, TaskStatus status) { settled(task, status); };
     book.stop_requested = options_.stop_requested;
-    book.stopping = [this] {
-      // What dies now, because it was not given the time to save, was not the cause of a crash.
-      ledger_.set_meta("stopping", ledger_.meta("run").value_or("0"));
-      ledger_.commit();
-    };
+    book.excuse = [this] { ledger_.excuse_in_flight(); };
     book.progress = [this](const PoolState& state) { show(state); };
     return book;
   }
@@ -224,6 +235,7 @@ class Book {
 
   /// What earlier runs settled, and what died with them.
   void take_over() {
+    const std::vector<long> in_flight = ledger_.in_flight();  // as the last run left it
     for (const LedgerStatus& row : ledger_.statuses()) {
       const long task = task_of(row.task);
       if (task < 0) continue;
@@ -233,19 +245,21 @@ class Book {
         status = TaskStatus::pending;
         attempts_[static_cast<std::size_t>(task)] = 0;
         ledger_.put_status(row.task, "pending", 0, "");
+      } else if (row.status == "interrupted") {
+        ledger_.put_status(row.task, "pending", row.attempts, "");
       }
       scheduler_.restore(task, status);
       count(status, 1);
       if (status != TaskStatus::pending) ++counts_.done_before;
     }
-    const bool was_stopped = ledger_.meta("stopping").value_or("") == ledger_.meta("run").value_or("0");
+    const bool excused = ledger_.in_flight_is_excused();
     const long most = plan_.deck().integer(cohort::attempts);
     long victims = 0;
-    for (const long number : ledger_.in_flight()) {
+    for (const long number : in_flight) {
       const long task = task_of(number);
       if (task < 0) continue;
       int& attempts = attempts_[static_cast<std::size_t>(task)];
-      if (!was_stopped) ++attempts, ++victims;
+      if (!excused) ++attempts, ++victims;
       LedgerTask row = row_of(task, "pending");
       if (attempts >= most) {
         row.status = "failed";
@@ -266,8 +280,7 @@ class Book {
       const TaskStatus above = parent < 0 ? TaskStatus::done : scheduler_.status(parent);
       if (scheduler_.status(task) != TaskStatus::pending) continue;
       if (above == TaskStatus::failed || above == TaskStatus::rejected) {
-        drop(task, above,
-             "its state before treatment " + std::string(above == TaskStatus::failed ? "failed" : "was rejected"));
+        drop(task, above, ledger_.reason(number_of(parent)));
         scheduler_.restore(task, above);
         ++counts_.done_before;
       }
@@ -321,17 +334,16 @@ class Book {
       if (options_.retry_failed) remove_file(failed_deck(task));
     } else {
       if (status == TaskStatus::failed) save_deck(task, report.deck);
-      const std::string reason =
-          status == TaskStatus::failed ? "its state before treatment failed: " + report.reason : report.reason;
-      for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) drop(c, status, reason);
+      for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c))
+        drop(c, status, report.reason);
     }
     return status;
   }
 
-  /// A row for a task that never runs.
-  void drop(long task, TaskStatus status, const std::string& reason) {
+  /// A row for a task that never runs, because of what became of its state before treatment.
+  void drop(long task, TaskStatus status, const std::string& why) {
     LedgerTask row = row_of(task, status == TaskStatus::failed ? "failed" : "rejected");
-    row.reason = reason;
+    row.reason = status == TaskStatus::failed ? "its state before treatment failed: " + why : why;
     ledger_.put(row);
     count(status, 1);
   }
@@ -346,9 +358,7 @@ class Book {
         scheduler_.dropped(c, status);
       }
     }
-    const long parent = scheduler_.first_child(task) >= 0 ? task : scheduler_.parent(task);
-    if (parent >= 0 && is_settled(parent) && children_settled(parent)) remove_work(parent);
-    if (scheduler_.parent(task) < 0 && scheduler_.first_child(task) < 0) remove_work(task);
+    if (patient_is_settled(task)) remove_work(task);
     if (model_.learned() >= next_fit_ && Clock::now() >= fit_not_before_) refit();
   }
 
@@ -356,23 +366,20 @@ class Book {
     const TaskStatus s = scheduler_.status(task);
     return s == TaskStatus::done || s == TaskStatus::failed || s == TaskStatus::rejected;
   }
-  [[nodiscard]] bool children_settled(long task) const {
-    for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) {
-      if (!is_settled(c)) return false;
+  [[nodiscard]] bool patient_is_settled(long task) const {
+    const long first = task - task % variants();
+    for (long t = first; t < first + variants(); ++t) {
+      if (!is_settled(t)) return false;
     }
     return true;
   }
 
-  /// The checkpoint of a baseline goes with its last child; so does what a failed task left.
+  /// Baselines and what failed tasks left go with the last task of their patient. Folders above stay until the end: a
+  /// group may be about to make its own in them.
   void remove_work(long task) const {
     std::error_code ignored;
-    const auto folder = work_folder(options_.directory, patient_of(task), name_of(task));
-    std::filesystem::remove_all(folder, ignored);
-    for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c))
-      std::filesystem::remove_all(work_folder(options_.directory, patient_of(c), name_of(c)), ignored);
-    std::filesystem::remove(folder.parent_path(), ignored);                // if empty
-    std::filesystem::remove(folder.parent_path().parent_path(), ignored);  // if empty
-    std::filesystem::remove(options_.directory / "work", ignored);         // if empty
+    std::filesystem::remove_all(work_folder(options_.directory, patient_of(task), name_of(task)).parent_path(),
+                                ignored);
   }
 
   void put_patient(long task, const std::string& status, const std::string& reason) {
@@ -476,10 +483,16 @@ class Book {
 /// Opens the ledger of a folder for a deck: a new one, or one that fits. Returns the blocks of a Latin hypercube.
 std::vector<std::uint64_t> open_ledger(const Deck& deck, const CohortOptions& options, std::optional<Ledger>& ledger) {
   const bool old = Ledger::exists(options.directory);
+  if (!old && run_state(options.directory) != RunState::none)
+    throw InputError(options.directory.string() + " holds the run of a single patient: choose another folder with -o");
   ledger.emplace(options.directory);
   const long patients = deck.integer(cohort::patients);
   std::vector<std::uint64_t> blocks{static_cast<std::uint64_t>(patients)};
   if (const auto before = ledger->meta("deck"); old && before) {
+    const std::string shard = ledger->meta("shard").value_or("0/1");
+    if (shard != shard_text(options))
+      throw InputError(fmt::format("{} holds shard {} of a cohort: go on with it by `sanctuary resume {}`",
+                                   options.directory.string(), shard, options.directory.string()));
     check_same_cohort(options.directory, *before, deck, options.extend);
     blocks = blocks_from(ledger->meta("blocks").value_or(std::to_string(patients)));
     std::uint64_t sum = 0;
@@ -489,15 +502,15 @@ std::vector<std::uint64_t> open_ledger(const Deck& deck, const CohortOptions& op
     ledger->set_meta("program_version", options.program_version);
     ledger->set_meta("git_hash", options.git_hash);
     ledger->set_meta("command", options.command);
-    ledger->set_meta("shard", fmt::format("{}/{}", options.shard, options.shards));
+    ledger->set_meta("shard", shard_text(options));
   }
   ledger->set_meta("deck", deck.resolved());
   ledger->set_meta("finished", "no");
   std::string text;
   for (const std::uint64_t block : blocks) text += (text.empty() ? "" : ",") + std::to_string(block);
   ledger->set_meta("blocks", text);
-  ledger->commit();
   write_text_atomically(options.directory / "deck.ini", deck.resolved());
+  ledger->commit();
   return blocks;
 }
 
@@ -561,6 +574,8 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
     counts = {c.done, c.failed, c.rejected, c.tasks - c.done - c.failed - c.rejected};
     if (all && options.shards == 1) tell(write_tables(*plan, *ledger, options.directory), options.directory);
     if (all) {
+      std::error_code ignored;
+      std::filesystem::remove_all(options.directory / "work", ignored);
       ledger->set_meta("finished", "yes");
       ledger->commit();
     }
@@ -603,8 +618,18 @@ CohortResult merge_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& 
         continue;
       }
       const Ledger ledger(shard);
+      if (!ledger.meta("deck")) {
+        missing.push_back(fmt::format("{} (not begun)", shard.filename().string()));
+        continue;
+      }
       check_same_cohort(shard, ledger.meta("deck").value_or(""), deck, false);
-      blocks = blocks_from(ledger.meta("blocks").value_or(""));
+      const std::vector<std::uint64_t> mine = blocks_from(ledger.meta("blocks").value_or(""));
+      if (!blocks.empty() && mine != blocks && deck.text(cohort::design) == "latin_hypercube")
+        throw InputError(
+            fmt::format("{}: its Latin hypercube was not extended as those of the shards before; "
+                        "run it anew from the first number of patients on",
+                        shard.string()));
+      blocks = mine;
       if (ledger.meta("finished").value_or("") != "yes")
         missing.push_back(fmt::format("{} (not finished)", shard.filename().string()));
     }

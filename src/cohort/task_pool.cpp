@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
 constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
+constexpr double launchers_patience = 5;                            // [s], see PoolBook::excuse
 constexpr int most_at_once = 1000;                                  // reports or orders before anything else is done
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -165,6 +166,7 @@ class Coordinator {
       attempt([&] { moved |= commit_if_due(!handed && in_flight_ == 0); });
       moved |= handed;
       attempt([&] { show(); });
+      if (stopping_ && seconds_since(stop_began_) > launchers_patience) excuse();
       if (in_flight_ == 0 && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
       if (moved) {
         patience.reset();
@@ -173,6 +175,7 @@ class Coordinator {
       }
     }
     show(true);
+    if (failure_) excuse();
     if (failure_) std::rethrow_exception(failure_);
     return scheduler_.pending() == 0 && !stopping_;
   }
@@ -201,10 +204,15 @@ class Coordinator {
   void begin_to_stop() {
     if (stopping_) return;
     stopping_ = true;
+    stop_began_ = Clock::now();
     for (std::size_t leader = 0; !alone_ && leader < flights_.size(); ++leader) {
       if (flights_[leader].task >= 0) MPI_Send(nullptr, 0, MPI_BYTE, static_cast<int>(leader) + 1, stop_tag, comm_);
     }
-    if (!failure_ && book_.stopping) book_.stopping();
+  }
+
+  void excuse() {
+    if (!excused_ && book_.excuse) book_.excuse();
+    excused_ = true;
   }
 
   void begin_flight(const Scheduler::Assignment& a) {
@@ -308,8 +316,8 @@ class Coordinator {
   long in_flight_ = 0;              // groups at work,
   double flying_ = 0, starts_ = 0;  // their ranks, and the sum of their starts over these [rank s]
   std::vector<std::pair<long, TaskStatus>> awaiting_;
-  Clock::time_point oldest_, begin_, shown_;
-  bool begun_ = false, stopping_ = false;
+  Clock::time_point oldest_, begin_, shown_, stop_began_;
+  bool begun_ = false, stopping_ = false, excused_ = false;
   bool parent_awaits_ = false;  // of a task that can start after the commit
   std::exception_ptr failure_;
   PoolState state_;

@@ -38,8 +38,10 @@ struct PoolBook {
   std::function<void(long task, TaskStatus status)> settled;
   /// True: hand out nothing more, have what runs saved.
   std::function<bool()> stop_requested;
-  /// Called once, when the pool begins to stop.
-  std::function<void()> stopping;
+  /// Called once what is in flight has no part in it should the program die: all came back after the book threw, or
+  /// the pool has been stopping for some seconds. Not before: a launcher that lost a rank asks the others to stop, and
+  /// kills them a second later. Must not throw.
+  std::function<void()> excuse;
   /// Called a few times a second.
   std::function<void(const PoolState&)> progress;
 };

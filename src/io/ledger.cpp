@@ -240,6 +240,15 @@ struct Ledger::State {
     statement.run();
   }
   [[nodiscard]] std::filesystem::path in_flight_path() const { return directory / "ledger.in_flight"; }
+  // The first is the number of the run that wrote the list, negative once what is in flight is excused.
+  [[nodiscard]] std::vector<std::int64_t> in_flight_records() const {
+    std::error_code ignored;
+    if (!std::filesystem::exists(in_flight_path(), ignored)) return {};
+    const std::string bytes = read_text(in_flight_path());
+    std::vector<std::int64_t> records(bytes.size() / sizeof(std::int64_t));
+    if (!records.empty()) std::memcpy(records.data(), bytes.data(), records.size() * sizeof(std::int64_t));
+    return records;
+  }
 };
 
 Ledger::Ledger(std::filesystem::path directory) : state_(std::make_unique<State>()) {
@@ -429,14 +438,10 @@ void Ledger::note_in_flight(long task) {
 std::vector<long> Ledger::in_flight() const {
   std::set<long> tasks;
   const std::string run = meta("run").value_or("0");
-  std::error_code ignored;
-  if (std::filesystem::exists(state_->in_flight_path(), ignored)) {
-    const std::string bytes = read_text(state_->in_flight_path());
-    std::vector<std::int64_t> records(bytes.size() / sizeof(std::int64_t));
-    if (!records.empty()) std::memcpy(records.data(), bytes.data(), records.size() * sizeof(std::int64_t));
-    // The first record is the run that wrote it: one that was taken account of already counts no more.
-    if (!records.empty() && std::to_string(records.front()) == run) tasks.insert(records.begin() + 1, records.end());
-  }
+  const std::vector<std::int64_t> records = state_->in_flight_records();
+  // A run that was taken account of already counts no more.
+  if (!records.empty() && std::to_string(std::abs(records.front())) == run)
+    tasks.insert(records.begin() + 1, records.end());
   Statement running = state_->prepare("SELECT task FROM tasks WHERE status = 'running'");
   while (running.step()) tasks.insert(running.integer(0));
   Statement settled =
@@ -448,6 +453,20 @@ std::vector<long> Ledger::in_flight() const {
     settled.reset();
   }
   return found;
+}
+
+void Ledger::excuse_in_flight() noexcept {
+  const int file = state_->in_flight.get();
+  std::int64_t run = 0;
+  if (::pread(file, &run, sizeof run, 0) != sizeof run || run < 0) return;
+  run = -run;
+  // Where that fails, a task is blamed for a crash that it had no part in: it runs again all the same.
+  (void)!::pwrite(file, &run, sizeof run, 0);
+}
+
+bool Ledger::in_flight_is_excused() const {
+  const std::vector<std::int64_t> records = state_->in_flight_records();
+  return !records.empty() && std::to_string(-records.front()) == meta("run").value_or("0");
 }
 
 void Ledger::begin_run() {
@@ -492,6 +511,12 @@ std::vector<LedgerTask> Ledger::tasks() const {
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+std::string Ledger::reason(long task) const {
+  Statement statement = state_->prepare("SELECT reason FROM tasks WHERE task = ?");
+  statement.bind(1, task);
+  return statement.step() ? statement.text(0) : "";
 }
 
 std::map<std::string, long> Ledger::counts() const {

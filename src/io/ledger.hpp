@@ -77,14 +77,21 @@ class Ledger {
 
   /// Notes that a task is in flight. Not durable over a loss of power until the next commit.
   void note_in_flight(long task);
-  /// Tasks that were in flight when the last writer ended, whether it had committed that or not.
+  /// Tasks that were in flight when the last writer ended, whether it had committed that or not. One that came back
+  /// interrupted was not.
   [[nodiscard]] std::vector<long> in_flight() const;
+  /// Notes that what is in flight has no part in the end of this run. Needs no room on the disk.
+  void excuse_in_flight() noexcept;
+  /// True if the last writer did so.
+  [[nodiscard]] bool in_flight_is_excused() const;
   /// Begins a new list of what is in flight. Commits.
   void begin_run();
 
   /// All tasks that are in the ledger, by number.
   [[nodiscard]] std::vector<LedgerStatus> statuses() const;
   [[nodiscard]] std::vector<LedgerTask> tasks() const;
+  /// Why a task is not done; empty if it is, or is not there.
+  [[nodiscard]] std::string reason(long task) const;
   /// Numbers of rows of each status.
   [[nodiscard]] std::map<std::string, long> counts() const;
   /// A row of a query while it is looked at.

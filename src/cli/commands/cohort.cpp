@@ -47,7 +47,7 @@ std::string end_text(const CohortResult& r) {
 }
 
 int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& deck_path,
-        const std::filesystem::path& directory) {
+        const std::filesystem::path& directory, const std::string& shard) {
   const Deck deck = read_deck(comm, deck_path, invocation.overrides, cohort_catalogue());
   const auto has = [&](const char* option) { return invocation.options.contains(option); };
   if (has("dry-run")) {
@@ -61,7 +61,7 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
   options.program_version = build_info::version;
   options.extend = has("extend");
   options.retry_failed = has("retry-failed");
-  if (has("shard")) std::tie(options.shard, options.shards) = shard_of(invocation.options.at("shard"));
+  if (!shard.empty()) std::tie(options.shard, options.shards) = shard_of(shard);
   catch_signals();
   options.stop_requested = signal_came;
   std::optional<Progress> progress;
@@ -96,7 +96,8 @@ int run_cohort_command(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path deck = invocation.positional.at(0);
   const std::filesystem::path directory =
       invocation.output.empty() ? std::filesystem::path("out") / deck.stem() : invocation.output;
-  return run(comm, invocation, deck, directory);
+  const auto shard = invocation.options.find("shard");
+  return run(comm, invocation, deck, directory, shard == invocation.options.end() ? "" : shard->second);
 }
 
 bool holds_cohort(MPI_Comm comm, const std::filesystem::path& directory) {
@@ -107,7 +108,12 @@ bool holds_cohort(MPI_Comm comm, const std::filesystem::path& directory) {
 }
 
 int resume_cohort(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& directory) {
-  return run(comm, invocation, directory / "deck.ini", directory);
+  std::string shard;
+  on_root(comm, [&] { shard = Ledger(directory).meta("shard").value_or("0/1"); });
+  shard = broadcast(comm, shard);
+  if (shard == "0/1") return run(comm, invocation, directory / "deck.ini", directory, "");
+  const auto whole = std::filesystem::absolute(directory / ".").parent_path().parent_path().parent_path();
+  return run(comm, invocation, directory / "deck.ini", whole, shard);
 }
 
 }  // namespace sanctuary

@@ -63,6 +63,8 @@ void print_findings(MPI_Comm comm, const std::filesystem::path& directory) {
 int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& deck_path,
         const std::filesystem::path& directory) {
   const Deck deck = read_patient_deck(comm, deck_path, invocation.overrides);
+  if (holds_cohort(comm, directory))
+    throw InputError(directory.string() + " holds a cohort: choose another folder with -o");
   catch_signals();
   std::optional<Progress> progress;
   RunOptions options;
