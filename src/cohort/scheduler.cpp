@@ -111,7 +111,9 @@ int Scheduler::free_block(std::size_t level, bool reserve) const {
   long kept = 0;  // workers from 0 on
   for (std::size_t l = levels_.size() - 1; reserve && l > level; --l) {
     const Level& wider = levels_[l];
-    const long wanted = wider.running + static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
+    const auto ready = static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
+    if (ready + wider.released == 0) continue;  // who runs has its block
+    const long wanted = wider.running + ready;
     const long there = (workers_ - kept) / widths_[l];
     kept += std::min(wanted, there) * widths_[l];
   }
@@ -141,6 +143,17 @@ bool Scheduler::take(std::size_t level, Tier tier, bool reserve, Assignment& ass
   return true;
 }
 
+// Children before roots; while few roots are left, the longest of both, so that the last chains begin early and what
+// is short fills the end.
+bool Scheduler::take_longest(std::size_t level, Assignment& assignment) {
+  const auto& ready = levels_[level].ready;
+  const bool few = ready[root].size() <= static_cast<std::size_t>(last_roots) * levels_[level].busy.size();
+  const bool root_first =
+      few && !ready[root].empty() && !ready[child].empty() && ready[child].front() < ready[root].front();
+  return take(level, root_first ? root : child, true, assignment) ||
+         take(level, root_first ? child : root, true, assignment);
+}
+
 bool Scheduler::next(Assignment& assignment) {
   if (idle_ == 0) return false;
   bool clean_ready = false;
@@ -148,7 +161,7 @@ bool Scheduler::next(Assignment& assignment) {
   if (clean_ready) {
     if (suspects_running_ > 0) return false;
     for (std::size_t l = levels_.size(); l-- > 0;) {
-      if (take(l, child, true, assignment) || take(l, root, true, assignment)) return true;
+      if (take_longest(l, assignment)) return true;
     }
     return false;
   }
@@ -169,6 +182,7 @@ void Scheduler::released(long task) {
   Record& record = at(task);
   mark(record.first_worker, widths_[record.level], false);
   record.first_worker = -1;
+  ++levels_[record.level].released;
 }
 
 void Scheduler::settled(long task, TaskStatus status) {
@@ -176,6 +190,7 @@ void Scheduler::settled(long task, TaskStatus status) {
   record.status = status;
   --running_;
   --levels_[record.level].running;
+  --levels_[record.level].released;
   if (record.crashes > 0) --suspects_running_;
   if (status != TaskStatus::done) return;
   for (long c = record.first_child; c >= 0; c = at(c).next_sibling) make_ready_if_possible(c);
