@@ -97,9 +97,10 @@ std::string cohort_estimate(MPI_Comm comm, const Deck& deck, int ranks) {
   for (const int nodes : {1, 10, 100})
     text += fmt::format(", {} on {} {} of {} cores", time_text(makespan(nodes * cores_of_a_node)), nodes,
                         nodes == 1 ? "node" : "nodes", cores_of_a_node);
+  const double open = std::min(static_cast<double>(patients), (Scheduler::last_roots + 1) * groups);
   text += fmt::format("\ndisk: ledger and tables about {}; up to {} of saved baselines at a time ({} files)",
                       size_text(2 * ledger_bytes_per_task * static_cast<double>(plan.tasks())),
-                      size_text(2 * groups * baseline), 2 * groups);
+                      size_text(open * baseline), open);
   if (files > 0) text += fmt::format("; {:.0f} run folders with fields (cohort.keep_runs = all)", files);
   text += "\nfiles at the end: " + fmt::format("{:.0f}\n", 5 + files * 20);
   return text;

@@ -113,8 +113,7 @@ int Scheduler::free_block(std::size_t level, bool reserve) const {
   for (std::size_t l = levels_.size() - 1; reserve && l > level; --l) {
     const Level& wider = levels_[l];
     // What has ended and is not settled may have children that come at once.
-    long wanted =
-        wider.running - wider.executing + static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
+    long wanted = wider.released + static_cast<long>(wider.ready[child].size() + wider.ready[root].size());
     auto block = static_cast<std::size_t>((kept + widths_[l] - 1) / widths_[l]);
     for (; wanted > 0 && block < wider.held.size(); ++block) {
       if (!wider.held[block]) --wanted;
@@ -140,13 +139,22 @@ bool Scheduler::take(std::size_t level, Tier tier, bool reserve, Assignment& ass
   record.first_worker = block * widths_[level];
   --pending_;
   ++running_;
-  ++levels_[level].running;
-  ++levels_[level].executing;
   levels_[level].held[static_cast<std::size_t>(block)] = 1;
   if (record.crashes > 0) ++suspects_running_;
   mark(record.first_worker, widths_[level], true);
   assignment = {task, record.first_worker, widths_[level]};
   return true;
+}
+
+// Children before roots; while few roots are left, the longest of both, so that the last chains begin early and what
+// is short fills the end.
+bool Scheduler::take_longest(std::size_t level, Assignment& assignment) {
+  const auto& ready = levels_[level].ready;
+  const bool few = ready[root].size() <= static_cast<std::size_t>(last_roots) * levels_[level].busy.size();
+  const bool root_first =
+      few && !ready[root].empty() && !ready[child].empty() && ready[child].front() < ready[root].front();
+  return take(level, root_first ? root : child, true, assignment) ||
+         take(level, root_first ? child : root, true, assignment);
 }
 
 bool Scheduler::next(Assignment& assignment) {
@@ -156,7 +164,7 @@ bool Scheduler::next(Assignment& assignment) {
   if (clean_ready) {
     if (suspects_running_ > 0) return false;
     for (std::size_t l = levels_.size(); l-- > 0;) {
-      if (take(l, child, true, assignment) || take(l, root, true, assignment)) return true;
+      if (take_longest(l, assignment)) return true;
     }
     return false;
   }
@@ -176,17 +184,17 @@ bool Scheduler::next(Assignment& assignment) {
 void Scheduler::released(long task) {
   Record& record = at(task);
   Level& level = levels_[record.level];
-  --level.executing;
   level.held[static_cast<std::size_t>(record.first_worker / widths_[record.level])] = 0;
   mark(record.first_worker, widths_[record.level], false);
   record.first_worker = -1;
+  ++level.released;
 }
 
 void Scheduler::settled(long task, TaskStatus status) {
   Record& record = at(task);
   record.status = status;
   --running_;
-  --levels_[record.level].running;
+  --levels_[record.level].released;
   if (record.crashes > 0) --suspects_running_;
   if (status != TaskStatus::done) return;
   for (long c = record.first_child; c >= 0; c = at(c).next_sibling) make_ready_if_possible(c);

@@ -19,9 +19,10 @@ struct TaskNode {
 
 /// Decides which task runs next and on which ranks. Knows no MPI and no clock, so that a simulation drives it as well
 /// as the coordinator does. Longest expected first, but children of what has finished come before new roots: few
-/// parents are open at a time. Workers are numbered from 0; a task of width w takes an aligned block of w of them.
-/// Blocks are kept for wide tasks while there are any that could run, so that narrow ones cannot starve them. What was
-/// in flight at a crash runs after all others, an eighth of the groups at a time; what was in flight twice runs alone.
+/// parents are open at a time. While few roots are left the longest of both comes first, so that what is short fills
+/// the end. Workers are numbered from 0; a task of width w takes an aligned block of w of them. Blocks are kept for
+/// wide tasks while there are any that could run, so that narrow ones cannot starve them. What was in flight at a crash
+/// runs after all others, an eighth of the groups at a time; what was in flight twice runs alone.
 class Scheduler {
  public:
   /// `widths` rise and each divides the next; `workers` at least the widest, those beyond a whole block stay idle.
@@ -35,6 +36,9 @@ class Scheduler {
   void set_crashes(long task, int crashes);
   /// Makes ready what can run, after the first tasks were added; tasks that are added later need no call.
   void start();
+
+  /// Roots per group from where on they compete with children; so many and one more parents may be open per group.
+  static constexpr int last_roots = 4;
 
   struct Assignment {
     long task = -1;
@@ -92,8 +96,8 @@ class Scheduler {
     std::set<int> free;                           // blocks
     std::vector<int> busy;                        // workers of each block
     std::array<std::vector<Entry>, tiers> ready;  // heaps
-    std::vector<char> held;                       // blocks on which a task of this level executes
-    long running = 0, executing = 0;              // tasks that are not settled, and those of them on ranks
+    std::vector<char> held;                       // blocks on which a task of this level runs
+    long released = 0;                            // tasks that ended and are not settled
   };
 
   [[nodiscard]] const Record& at(long task) const { return records_[static_cast<std::size_t>(task)]; }
@@ -102,6 +106,7 @@ class Scheduler {
   [[nodiscard]] Entry entry_of(long task) const;
   void make_ready(long task);
   void make_ready_if_possible(long task);
+  [[nodiscard]] bool take_longest(std::size_t level, Assignment& assignment);
   void mark(int first, int width, bool busy);
   [[nodiscard]] int free_block(std::size_t level, bool reserve) const;
   [[nodiscard]] bool take(std::size_t level, Tier tier, bool reserve, Assignment& assignment);

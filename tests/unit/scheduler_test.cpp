@@ -51,6 +51,42 @@ TEST(Scheduler, ChildrenWaitForADurableParentAndComeBeforeNewRoots) {
   EXPECT_EQ(all_next(s), std::vector<long>{child});
 }
 
+TEST(Scheduler, TheLastRootsCompeteWithChildren) {
+  const auto order_with = [](int roots) {
+    Scheduler s(1, {1});
+    const long parent = s.add({.expected = 1000});
+    s.add({.parent = parent, .expected = 1});
+    for (int r = 0; r < roots; ++r) s.add({.expected = 100.0 - r});
+    s.start();
+    EXPECT_EQ(all_next(s), std::vector<long>{parent});
+    finish(s, parent);
+    std::vector<long> order;
+    while (s.pending() > 0) {
+      const std::vector<long> now = all_next(s);
+      EXPECT_EQ(now.size(), 1u);
+      finish(s, now.at(0));
+      order.push_back(now.at(0));
+    }
+    return order;
+  };
+  EXPECT_EQ(order_with(Scheduler::last_roots + 1).front(), 1);
+  EXPECT_EQ(order_with(Scheduler::last_roots).back(), 1);
+}
+
+// A wide task that runs on a block of its own keeps no other block from narrow ones, but its children find its block.
+TEST(Scheduler, WideTasksThatRunKeepNoOtherBlock) {
+  Scheduler s(8, {1, 4});
+  const long wide = s.add({.width = 4, .expected = 10});
+  const long child = s.add({.parent = wide, .width = 4});
+  for (int i = 0; i < 8; ++i) s.add({});
+  s.start();
+  EXPECT_EQ(all_next(s).size(), 5u);  // the wide one and four narrow ones
+  s.released(wide);
+  EXPECT_TRUE(all_next(s).empty());  // the block waits for the child, which waits for the commit
+  s.settled(wide, TaskStatus::done);
+  EXPECT_EQ(all_next(s), std::vector<long>{child});
+}
+
 TEST(Scheduler, ChildrenOfAFailedParentAreDropped) {
   Scheduler s(1, {1});
   const long root = s.add({});
