@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/comm.hpp"
@@ -12,6 +13,7 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
 
 namespace sanctuary {
 namespace {
@@ -99,6 +101,9 @@ int guarded_run(MPI_Comm comm, MPI_Comm failures, int argc, char** argv) {
 }  // namespace sanctuary
 
 int main(int argc, char** argv) {
+  // Before MPI starts, which may take seconds: a job that is told to stop meanwhile still ends in an orderly way.
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "simulate" || command == "cohort" || command == "resume") sanctuary::catch_signals();
   MPI_Init(&argc, &argv);
   // A communicator of their own keeps failing ranks from matching the collectives of the ranks that still work.
   MPI_Comm failures = MPI_COMM_NULL;

@@ -534,15 +534,16 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
   const double begin = MPI_Wtime();
   CohortOptions options = given;
   if (options.shards > 1) options.directory = shard_folder(given.directory, given.shard, given.shards);
-  // The deck is judged before a folder is made for it.
+  const int workers = pool_workers(size_of(comm));
+  // The deck, and the ranks it asks for, are judged before a folder is made for it.
   std::optional<CohortPlan> plan;
   std::optional<Ledger> ledger;
   std::vector<std::uint64_t> blocks;
   plan.emplace(comm, deck);
+  together(comm, [&] { (void)plan->widths(workers); });
   on_root(comm, [&] { blocks = open_ledger(deck, options, ledger); });
   blocks = shared(comm, blocks);
   if (blocks.size() > 1 && deck.text(cohort::design) == "latin_hypercube") plan.emplace(comm, deck, blocks);
-  const int workers = pool_workers(size_of(comm));
   std::vector<int> widths;
   together(comm, [&] { widths = plan->widths(workers); });
   std::optional<Book> book;

@@ -40,6 +40,14 @@ DesignKind design_of(const std::string& name) {
   return name == "saltelli" ? DesignKind::saltelli : DesignKind::sobol;
 }
 
+DeckTexts texts_of_arm(MPI_Comm comm, const Deck& deck, const std::string& name) {
+  DeckTexts texts = read_texts(comm, deck.path(arm::deck, name));
+  if (const auto failure = texts.failure.find(texts.main); failure != texts.failure.end())
+    throw InputError(fmt::format("{}: cannot read {}: {}; expected the path of a deck", deck.where(arm::deck, name),
+                                 texts.main, failure->second));
+  return texts;
+}
+
 int largest_power_of_two(int limit) {
   int power = 1;
   while (power <= limit / 2) power *= 2;
@@ -87,8 +95,7 @@ void CohortPlan::read_arms(MPI_Comm comm) {
       made.own.push_back(change.key);
     }
     std::optional<DeckTexts> texts;
-    if (deck_.given(arm::deck, name) && !deck_.text(arm::deck, name).empty())
-      texts = read_texts(comm, deck_.path(arm::deck, name));
+    if (deck_.given(arm::deck, name) && !deck_.text(arm::deck, name).empty()) texts = texts_of_arm(comm, deck_, name);
     try {
       if (texts) {
         const Deck alone = Deck::from_texts(*texts, {}, program_catalogue());

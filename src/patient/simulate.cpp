@@ -267,9 +267,6 @@ ExitCode simulate(MPI_Comm comm, const Deck& deck, const RunOptions& options) {
     const bool stop = options.stop_requested && options.stop_requested();
     if (max_over(comm, stop ? 1 : 0) > 0 && !patient.finished()) {
       checkpoint();
-      log::info(
-          "stopped on request at {:.6g} h with everything saved: run the same command again, or `sanctuary resume {}`",
-          patient.time() / 3600, options.directory.string());
       return ExitCode::stopped;
     }
   }

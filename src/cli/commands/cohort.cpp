@@ -36,13 +36,17 @@ std::pair<long, long> shard_of(const std::string& text) {
 std::string end_text(const CohortResult& r) {
   std::string text = fmt::format("{}: {} done", r.directory.string(), r.done);
   if (r.rejected > 0) text += fmt::format(", {} rejected as implausible", r.rejected);
-  if (r.failed > 0) text += fmt::format(", {} failed (reasons in ledger.sqlite, decks in failed/)", r.failed);
+  if (r.failed > 0)
+    text += fmt::format(", {} failed (reasons in ledger.sqlite, decks in failed/; --retry-failed does them again)",
+                        r.failed);
   if (r.pending > 0) text += fmt::format(", {} to go", r.pending);
   if (r.elapsed > 0)
     text += fmt::format("\n  {} on tasks, {:.1f} % of the workers' time", duration_text(r.elapsed), 100 * r.efficiency);
   text += "\n";
   if (r.code == ExitCode::stopped)
-    text += "  stopped on request with everything saved: run the same command again to go on\n";
+    text += fmt::format(
+        "  stopped on request with everything saved: run the same command again, or `sanctuary resume {}`\n",
+        r.directory.string());
   return text;
 }
 
@@ -62,7 +66,6 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
   options.extend = has("extend");
   options.retry_failed = has("retry-failed");
   if (!shard.empty()) std::tie(options.shard, options.shards) = shard_of(shard);
-  catch_signals();
   options.stop_requested = signal_came;
   std::optional<Progress> progress;
   options.progress = [&](const CohortProgress& p) {

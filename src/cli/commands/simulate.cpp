@@ -65,8 +65,8 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
   const Deck deck = read_patient_deck(comm, deck_path, invocation.overrides);
   if (holds_cohort(comm, directory))
     throw InputError(directory.string() + " holds a cohort: choose another folder with -o");
-  catch_signals();
   std::optional<Progress> progress;
+  double reached = 0;  // [h]
   RunOptions options;
   options.directory = directory;
   options.command = invocation.command_line;
@@ -74,10 +74,15 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
   options.stop_requested = [] { return signal_came(); };
   options.progress = [&](double done, double all, const std::string& note) {
     if (!progress) progress.emplace(comm, "simulate", all / 3600, "h", invocation.quiet);
-    progress->update(done / 3600, note);
+    reached = done / 3600;
+    progress->update(reached, note);
   };
   const ExitCode code = simulate(comm, deck, options);
   if (progress && code == ExitCode::done) progress->finish();
+  if (code == ExitCode::stopped)
+    log::info(
+        "stopped on request at {:.6g} h with everything saved: run the same command again, or `sanctuary resume {}`",
+        reached, directory.string());
   if (code == ExitCode::done && !invocation.quiet) print_findings(comm, directory);
   return static_cast<int>(code);
 }
