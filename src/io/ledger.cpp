@@ -427,7 +427,7 @@ void Ledger::note_in_flight(long task) {
 }
 
 std::vector<long> Ledger::in_flight() const {
-  std::set<long> tasks;
+  std::vector<long> noted;
   const std::string run = meta("run").value_or("0");
   std::error_code ignored;
   if (std::filesystem::exists(state_->in_flight_path(), ignored)) {
@@ -435,18 +435,23 @@ std::vector<long> Ledger::in_flight() const {
     std::vector<std::int64_t> records(bytes.size() / sizeof(std::int64_t));
     if (!records.empty()) std::memcpy(records.data(), bytes.data(), records.size() * sizeof(std::int64_t));
     // The first record is the run that wrote it: one that was taken account of already counts no more.
-    if (!records.empty() && std::to_string(records.front()) == run) tasks.insert(records.begin() + 1, records.end());
+    if (!records.empty() && std::to_string(records.front()) == run) noted.assign(records.begin() + 1, records.end());
   }
-  Statement running = state_->prepare("SELECT task FROM tasks WHERE status = 'running'");
-  while (running.step()) tasks.insert(running.integer(0));
-  Statement settled =
-      state_->prepare("SELECT 1 FROM tasks WHERE task = ? AND status IN ('done','failed','rejected','interrupted')");
+  std::sort(noted.begin(), noted.end());
+  noted.erase(std::unique(noted.begin(), noted.end()), noted.end());
+  // One pass over both, by number: the list holds every task that the run began, a query for each would take long.
   std::vector<long> found;
-  for (const long task : tasks) {
-    settled.bind(1, task);
-    if (!settled.step()) found.push_back(task);
-    settled.reset();
+  auto next = noted.begin();
+  Statement rows = state_->prepare(
+      "SELECT task, status = 'running', status IN ('done','failed','rejected','interrupted') FROM tasks ORDER BY task");
+  while (rows.step()) {
+    const long task = rows.integer(0);
+    while (next != noted.end() && *next < task) found.push_back(*next++);
+    const bool is_noted = next != noted.end() && *next == task;
+    if (is_noted) ++next;
+    if (rows.integer(1) != 0 || (is_noted && rows.integer(2) == 0)) found.push_back(task);
   }
+  found.insert(found.end(), next, noted.end());
   return found;
 }
 
