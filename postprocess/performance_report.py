@@ -68,9 +68,10 @@ def jobs(size):
         ("coupled_faces_1", 1, ["coupled", "--tiles", "1" if quick else "1,2,4", "--feed", "faces", "--problem", "all"]),
         ("drugs_1", 1, ["drugs", *(["--cells", "12", "--repeat", "2"] if quick else [])]),
         *((f"weeks_{name}", 1, ["simulate", name]) for name in WEEKS),
-        ("cohort_throughput", 4, ["cohort", "--part", "throughput,sleep", *(["--tasks", "500"] if quick else [])]),
-        ("cohort_sleepers", 9 if quick else 17, ["cohort", "--part", "efficiency", *(["--task-seconds", "0.02"] if quick else [])]),
-        ("cohort_simulated", 1, ["cohort", "--part", "simulation,saturation", *(["--groups", "10,100"] if quick else [])]),
+        ("cohort_throughput", 4, ["cohort", "--part", "throughput,sleep", "--tasks", "500" if quick else "5000"]),
+        ("cohort_sleepers", 5 if quick else 17, ["cohort", "--part", "efficiency", "--groups", "2,4" if quick else "3,16",
+                                                 *(["--task-seconds", "0.02"] if quick else [])]),
+        ("cohort_simulated", 1, ["cohort", "--part", "simulation,saturation", "--service", "60", *(["--groups", "10,100"] if quick else [])]),
         ("cohort_scale", 1, ["cohort", "--part", "scale", *(["--patients", "2000"] if quick else [])]),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
     ]
@@ -528,10 +529,10 @@ def part_cohort(lines):
         served = [r for r in of("saturation") if r["commit_ms"] == commit and "what" not in r]
         lengths = list(dict.fromkeys(r["mean_task_s"] for r in served))
         most = next(r for r in of("saturation") if r["commit_ms"] == commit and "what" in r)
-        text += (f"\nWith a coordinator that needs {figure(most['service_us'])} µs per task and {figure(commit)} ms per commit, efficiency "
-                 f"[%] by groups and mean length of a task; it takes at most {figure(most['most_tasks_per_s'])} tasks/s:\n\n")
+        text += (f"\nWith a coordinator that needs {figure(most['service_us'])} µs per task and {figure(commit)} ms per commit, share of "
+                 f"the bound [%] by groups and mean length of a task; it takes at most {figure(most['most_tasks_per_s'])} tasks/s:\n\n")
         text += table(("groups", *(f"{length:g} s" for length in lengths)),
-                      [(g, *(percent(r["efficiency"]) for r in served if r["groups"] == g))
+                      [(g, *(percent(r["share_of_bound"]) for r in served if r["groups"] == g))
                        for g in dict.fromkeys(r["groups"] for r in served)])
     scale = {}
     for r in of("scale"):

@@ -553,6 +553,7 @@ void simulate_saturation(BenchmarkContext& context, const Costs& measured) {
 Record measured_scheduler(long patients, int variants, long groups, const std::vector<int>& widths,
                           std::uint64_t seed) {
   const RandomStream random(seed, "bench.cohort.scale");
+  (void)restart_peak_resident();  // gives back what was free
   const double before = resident_bytes();
   double begin = MPI_Wtime();
   const auto lap = [&begin] {

@@ -383,19 +383,19 @@ class Book {
   }
 
   void put_patient(long task, const std::string& status, const std::string& reason) {
+    const bool judged = plan_.variants()[variant_of(task)].is_baseline;
+    if (!judged && scheduler_.parent(task) >= 0) return;  // its baseline wrote the row
     Cells cells;
     const std::vector<Draw> draws = plan_.draws(patient_of(task));
     for (std::size_t i = 0; i < draws.size(); ++i)
       cells[draws[i].key] = plan_.laws()[i].is_choice() ? Cell(draws[i].text) : Cell(draws[i].value);
-    const bool judged = plan_.variants()[variant_of(task)].is_baseline;
     if (judged) {
       cells["status"] = status == "done" ? "accepted" : status;
       if (!reason.empty()) cells["reason"] = reason;
-      ledger_.put_patient(patient_of(task), cells);
-    } else if (scheduler_.parent(task) < 0) {
+    } else {
       cells["status"] = "accepted";
-      ledger_.put_patient(patient_of(task), cells);
     }
+    ledger_.put_patient(patient_of(task), cells);
   }
 
   void save_deck(long task, const std::string& deck) const {

@@ -436,22 +436,27 @@ void Ledger::note_in_flight(long task) {
 }
 
 std::vector<long> Ledger::in_flight() const {
-  std::set<long> tasks;
+  std::vector<long> noted;
   const std::string run = meta("run").value_or("0");
   const std::vector<std::int64_t> records = state_->in_flight_records();
   // A run that was taken account of already counts no more.
   if (!records.empty() && std::to_string(std::abs(records.front())) == run)
-    tasks.insert(records.begin() + 1, records.end());
-  Statement running = state_->prepare("SELECT task FROM tasks WHERE status = 'running'");
-  while (running.step()) tasks.insert(running.integer(0));
-  Statement settled =
-      state_->prepare("SELECT 1 FROM tasks WHERE task = ? AND status IN ('done','failed','rejected','interrupted')");
+    noted.assign(records.begin() + 1, records.end());
+  std::sort(noted.begin(), noted.end());
+  noted.erase(std::unique(noted.begin(), noted.end()), noted.end());
+  // One pass over both, by number: the list holds every task that the run began, a query for each would take long.
   std::vector<long> found;
-  for (const long task : tasks) {
-    settled.bind(1, task);
-    if (!settled.step()) found.push_back(task);
-    settled.reset();
+  auto next = noted.begin();
+  Statement rows = state_->prepare(
+      "SELECT task, status = 'running', status IN ('done','failed','rejected','interrupted') FROM tasks ORDER BY task");
+  while (rows.step()) {
+    const long task = rows.integer(0);
+    while (next != noted.end() && *next < task) found.push_back(*next++);
+    const bool is_noted = next != noted.end() && *next == task;
+    if (is_noted) ++next;
+    if (rows.integer(1) != 0 || (is_noted && rows.integer(2) == 0)) found.push_back(task);
   }
+  found.insert(found.end(), next, noted.end());
   return found;
 }
 
