@@ -27,7 +27,7 @@ def main(arguments=None):
     try:
         from sanctuary_post import cohort_report, report
         from sanctuary_post.cohort import is_cohort
-        from sanctuary_post.run import ReportError
+        from sanctuary_post.run import ReportError, UsageError
     except ModuleNotFoundError as missing:
         print(
             f"error: the report needs the Python module '{missing.name}': "
@@ -39,6 +39,8 @@ def main(arguments=None):
     try:
         if is_cohort(options.directory):
             page = cohort_report.write(options.directory, output, options.against)
+        elif options.against:
+            raise UsageError(f"--against is of a cohort, and {options.directory} holds no ledger.sqlite")
         else:
             page = report.write(options.directory, output)
     except ReportError as trouble:

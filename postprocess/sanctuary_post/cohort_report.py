@@ -107,9 +107,8 @@ class _Maker:
         found = [values[np.isfinite(values)] for values in found if values is not None]
         return (self.label(name), *units.axis(name, np.concatenate(found))[1:]) if found else None
 
-    def sample(self, arm, name, factor, values=None, label=None):
-        """The patients of an arm that count and have an endpoint; None without any."""
-        values = arm.value(name) if values is None else values
+    def sample(self, arm, values, factor=1, label=None):
+        """The patients that count and have a value, in the colour of an arm; None without any."""
         if values is None:
             return None
         use = np.isfinite(values) & self.cohort.accepted
@@ -123,9 +122,9 @@ class _Maker:
         return (f'<figure><figcaption><b>{escape(made.title)}</b></figcaption><img class="flat" alt="{escape(made.title)}" src="data:image/svg+xml;base64,{source}">'
                 f'<p class="quiet">{escape(self.folder)}/{escape(made.name)}.svg, .csv</p></figure>')
 
-    def status_of(self, patients):
-        """How many patients have this in any variant."""
-        return int(np.any([one.status == patients for one in self.cohort.variants], axis=0).sum()) if self.cohort.variants else 0
+    def anywhere(self, status):
+        """How many patients have a status in some variant."""
+        return int(np.any([one.status == status for one in self.cohort.variants], axis=0).sum()) if self.cohort.variants else 0
 
     # Parts of the page.
 
@@ -151,7 +150,7 @@ class _Maker:
             for arm in cohort.arms:
                 if not arm.count(DONE):
                     yield "Empty arm", f"no patient is through {arm.label}: {units.number(arm.count(FAILED))} failed, {units.number(arm.count(REJECTED))} rejected."
-        failed = self.status_of(FAILED)
+        failed = self.anywhere(FAILED)
         if failed:
             yield "Failed patients", f"{plural(failed, 'patient')} of {units.number(cohort.patients)} failed in an arm or before treatment; nothing of what failed is in the figures."
         if cohort.remark:
@@ -170,15 +169,15 @@ class _Maker:
         for arm in cohort.arms:
             given = {key: value for key, value in cohort.sections.get(f"arm.{arm.name}", {}).items() if key != "label" and value}
             rows.append([escape(arm.label), f"<code>{escape(arm.name)}</code>", "<br>".join(f"<code>{escape(key)} = {escape(value)}</code>" for key, value in given.items()) or "–"])
-        content += page.table("given", heading("Arm", "name", "what it is given"), rows, "plain left")
+        content += page.table("given", heading("Arm", "name", "what it is given"), rows, "plain words")
         rows = [[f"<code>{escape(key)}</code>", escape(law)] for key, law in cohort.varied.items()]
-        content += (page.table("varied", heading("What varies", "law"), rows, "plain left") if rows
+        content += (page.table("varied", heading("What varies", "law"), rows, "plain words") if rows
                     else "<p>No parameter varies: patients differ by the seeds of their vessel networks alone.</p>")
         correlated = cohort.setting("vary", "correlate")
         content += f'<p class="quiet">Correlated: {escape(correlated)}.</p>' if correlated else ""
         for section, title in (("plausible", "Rejected outside of, before treatment"), ("target", "Weighted to have")):
             rows = [[f"<code>{escape(key)}</code>", escape(value)] for key, value in cohort.sections.get(section, {}).items()]
-            content += page.table(section, heading(title, ""), rows, "plain left") if rows else ""
+            content += page.table(section, heading(title, ""), rows, "plain words") if rows else ""
         return content + page.folded("The deck, resolved", cohort.deck)
 
     def arms(self):
@@ -196,7 +195,7 @@ class _Maker:
             label, unit, factor = shown
             cells = []
             for arm in cohort.arms:
-                one = self.sample(arm, name, factor)
+                one = self.sample(arm, arm.value(name), factor)
                 cells.append("–" if one is None else "{} <small>{} to {}</small>".format(*map(number, quantile(one.values, one.weights, (0.5, 0.25, 0.75)))))
             label = f'<span class="more">{escape(label)}</span>' if label.startswith("by ") else escape(label)
             rows.append([label + (f" [{escape(unit)}]" if unit else ""), *cells])
@@ -208,7 +207,7 @@ class _Maker:
         content = ""
         for name in self.main:
             label, unit, factor = self.axis(name)
-            samples = [one for arm in self.cohort.arms if (one := self.sample(arm, name, factor))]
+            samples = [one for arm in self.cohort.arms if (one := self.sample(arm, arm.value(name), factor))]
             if not samples:
                 continue
             title = drawing.titled(label, unit)
@@ -228,14 +227,14 @@ class _Maker:
         if len(arms) < 2:
             return "<p>The cohort has one arm: there is nothing to compare it with.</p>"
         pairs = list(itertools.combinations(arms, 2)) if len(arms) <= PAIRED else [(arms[0], other) for other in arms[1:]]
-        drawn, content = "", ""
-        rows = []
+        drawn, rows = "", []
         for name in self.main:
             label, unit, factor = self.axis(name)
             samples, found = [], []
             for first, second in pairs:
-                values = [one.value(name) for one in (first, second)]
-                one = None if None in [v if v is None else 0 for v in values] else self.sample(second, name, factor, values[1] - values[0], f"{second.label} − {first.label}")
+                before, after = first.value(name), second.value(name)
+                values = None if before is None or after is None else after - before
+                one = self.sample(second, values, factor, f"{second.label} − {first.label}")
                 if one is None:
                     continue
                 middle = quantile(one.values, one.weights, 0.5)
@@ -249,7 +248,7 @@ class _Maker:
                                                          drawing.titled(f"{label}, difference", unit)))
         if not rows:
             return "<p>No two arms share a patient and an endpoint.</p>"
-        content = page.table("differences", heading("Endpoint", "arms", "patients", "median difference", "95 % interval", "up / down", "p"), rows, "plain left")
+        content = page.table("differences", heading("Endpoint", "arms", "patients", "median difference", "95 % interval", "up / down", "p"), rows, "plain words")
         weights = "Medians are weighted, the sign test is not. " if self.cohort.weighted else ""
         return (content + f'<p class="quiet">Interval: bootstrap over patients, percentiles, {units.number(estimates.RESAMPLES)} resamples (fewer of more than 20\u202f000 patients) with seed {estimates.SEED}, from {estimates.FEWEST} patients on. '
                 f'p: two-sided sign test, exact, not corrected for how many are made; with simulated patients it says how sure the sign is, and falls with their number. {weights}</p>'
@@ -271,7 +270,7 @@ class _Maker:
         return None
 
     def state(self):
-        arms = [arm for arm in self.cohort.arms if arm.parent is not None and self.sample(arm, "sanctuary_share", 1)]
+        arms = [arm for arm in self.cohort.arms if arm.parent is not None and self.sample(arm, arm.value("sanctuary_share"))]
         if not arms:
             return "<p>No arm has sanctuaries and a state before treatment to set beside them.</p>"
         if self.against is None:
@@ -284,7 +283,7 @@ class _Maker:
                 continue
             cells = []
             for arm in arms:
-                one, values = self.sample(arm, "sanctuary_share", factor), arm.parent.value(name)
+                one, values = self.sample(arm, arm.value("sanctuary_share"), factor), arm.parent.value(name)
                 if values is None:
                     cells.append("–")
                     continue
@@ -293,8 +292,8 @@ class _Maker:
                 cells.append(f"{number(rho, 2)} <small>{interval(*estimates.correlation_interval(rho, count))}, {plural(count, 'patient')}</small>")
                 if name == self.against:
                     panels.append((one, x))
+                    across = drawing.titled(f"{before[0]}, before treatment", before[1])
             rows.append([escape(drawing.titled(*before[:2])), *cells])
-        across = drawing.titled(f"{self.axis(self.against, [arm.parent for arm in arms])[0]}, before treatment", self.axis(self.against, [arm.parent for arm in arms])[1])
         figure = drawing.scatter(f"sanctuaries_against_{self.against}", f"{label}, against {self.label(self.against)}", panels, across, drawing.titled(label, unit))
         few = f" At most {drawing.MOST} patients of an arm are drawn, by a fixed choice." if self.cohort.accepted.sum() > drawing.MOST else ""
         return (page.table("state", heading("Before treatment", *(escape(arm.label) for arm in arms)), rows)
@@ -357,14 +356,14 @@ class _Maker:
         self.files["excluded.csv"] = drawing.table(("patient", "variant", "status", "reason", "deck"),
                                                    [(patient, variant, status, reason, deck(status, patient, variant)) for status, patient, variant, reason in rows])
         counts = sorted(kinds.items(), key=lambda one: (one[0][0] == "rejected", -len(one[1])))
-        content = page.table("reasons", heading("Reason", "status", "patients"), [[escape(why or "not said"), status, units.number(len(who))] for (status, why), who in counts[:LISTED]], "plain left")
+        content = page.table("reasons", heading("Reason", "status", "patients"), [[escape(why or "not said"), status, units.number(len(who))] for (status, why), who in counts[:LISTED]], "plain words")
         shown = []
         for status, patient, variant, reason in rows[:LISTED]:
             path = deck(status, patient, variant)
             there = path and (cohort.directory / path).is_file()
             shown.append([units.number(patient), f"<code>{escape(variant)}</code>", status, escape(reason), f"<code>{escape(path)}</code>" if there else "–"])
         more = f"The first {LISTED} of {units.number(len(rows))} stand here. " if len(rows) > LISTED else ""
-        listing = page.table("excluded", heading("Patient", "variant", "status", "reason", "deck"), shown, "plain left")
+        listing = page.table("excluded", heading("Patient", "variant", "status", "reason", "deck"), shown, "plain words")
         return (f'{content}<details{"" if len(rows) > 20 else " open"}><summary>Patient by patient</summary>{listing}</details>'
                 f'<p class="quiet">{more}All: {escape(self.folder)}/excluded.csv. `sanctuary simulate` on the deck of a failed patient does it again alone.</p>')
 
