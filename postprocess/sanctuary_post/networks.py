@@ -9,14 +9,12 @@ Exit codes are those of `sanctuary`: 0 done; 2 the command line is wrong; 4 read
 import argparse
 import base64
 import csv
-import html
 import io
 import json
 import math
 import sys
 from pathlib import Path
 
-STATEMENT = "Research software: makes no claim about any real patient."
 INK = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933"]
 
 # Label, unit, place in the file, factor from SI.
@@ -209,21 +207,16 @@ def edges_low(networks, part, name):
 def page(names, paths, networks):
     """Table and figure as one self-contained page."""
     from sanctuary_post import units
+    from sanctuary_post.page import document, escape, heading, table as shown
 
-    escape = html.escape
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(f"<tr><th>{escape(label)}</th><td>{escape(unit)}</td>"
-                   + "".join(f"<td>{'–' if one is None else units.number(one)}</td>" for one in values) + "</tr>"
-                   for label, unit, values in table(networks))
+    rows = [[escape(label), escape(unit), *("–" if one is None else units.number(one) for one in values)] for label, unit, values in table(networks)]
     picture = base64.b64encode(figure(names, networks)).decode()
-    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     files = ", ".join(f"{escape(name)}: {escape(str(network.get('file', path)))}" for name, path, network in zip(names, paths, networks))
-    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Vessel networks side by side</title><style>{style}</style></head>'
-            f'<body><header><h1>Vessel networks side by side</h1><p class="statement">{STATEMENT}</p></header><main>'
-            f'<section id="table"><h2>Figures</h2><div class="scroll"><table class="plain"><thead><tr><th></th><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-            '<p class="quiet">A vessel is a chain of segments between branch points, ends and boundary nodes. Points of tissue near the faces of the box do not see '
-            f'vessels beyond it. {files}</p></section>'
-            f'<section id="figure"><h2>Distributions</h2><img style="max-width:100%" alt="distributions of the networks" src="data:image/png;base64,{picture}"></section></main></body></html>')
+    return document("Vessel networks side by side", "", [
+        ("table", "Figures", shown("networks", heading("", "", *map(escape, names)), rows)
+         + '<p class="quiet">A vessel is a chain of segments between branch points, ends and boundary nodes. Points of tissue near the faces of the box do not see '
+           f"vessels beyond it. {files}</p>"),
+        ("figure", "Distributions", f'<img style="max-width:100%" alt="distributions of the networks" src="data:image/png;base64,{picture}">')])
 
 
 def parse(arguments):

@@ -1,20 +1,17 @@
 """The page: from one run directory to one self-contained HTML file."""
 
-import html
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from sanctuary_post import __version__, figures, treatment, units
+from sanctuary_post import figures, page, treatment, units
+from sanctuary_post.page import Page, escape
 from sanctuary_post.run import Run, finite, quantile, write_whole
 
-STATEMENT = "Research software: makes no claim about any real patient."
 CLOSES = 1e-6  # a mass ledger closes to this share of the cumulative inflow into the compartment
 BYTES_OF_VOLUMES = 3_600_000
-_asset = Path(__file__).parent
 _labels = {
     "interstitial_pressure": "Interstitial pressure", "oxygen_pressure": "Oxygen pressure pO₂", "viable_density": "Viable tumour cells",
     "auc": "free drug, AUC", "auc_bound": "bound drug, AUC", "auc_cells": "drug in cells, AUC", "time_above": "time above threshold", "cmax": "free drug, highest concentration", "free": "free drug", "bound": "bound drug",
@@ -22,15 +19,6 @@ _labels = {
     "complexes": "drug on targets", "internalised": "drug taken in with targets", "occupancy": "share of targets held",
     "net_growth": "S0, 1 where growth would make up for death",
 }
-
-
-@dataclass
-class Page:
-    """What was written: size in bytes, whether the run was complete, and what was odd about it."""
-
-    size: int
-    complete: bool
-    notes: list
 
 
 @dataclass
@@ -50,18 +38,13 @@ def write(directory, output):
     with Run(directory) as run:
         content = build(run).encode()
         write_whole(output, content)
-        return Page(len(content), run.complete, run.notes)
+        return Page(len(content), "" if run.complete else "incomplete run", run.notes)
 
 
 def build(run):
     """The page of a run as text."""
     maker = _Maker(run)
-    return maker.page()
-
-
-def escape(value):
-    """Text for HTML."""
-    return html.escape(str(value), quote=True)
+    return maker.document()
 
 
 class _Maker:
@@ -74,7 +57,7 @@ class _Maker:
         self.tumour = np.ones(run.cells[::-1], dtype=bool) if tissue is None else tissue.values >= 0.5
         self.outlined = tissue is not None and self.tumour.any() and not self.tumour.all()
 
-    def page(self):
+    def document(self):
         parts = [
             ("glance", "At a glance", self.glance()),
             ("outcome", "Outcome", self.outcome()),
@@ -87,28 +70,14 @@ class _Maker:
             ("parameters", "Parameters", self.parameters()),
             ("timing", "Time spent", self.timing()),
         ]
-        parts.append(("notes", "Notes", self.notes()))
-        parts = [part for part in parts if part[2]]
-        links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in parts)
-        body = "".join(f'<section id="{name}"><h2>{title}</h2>{content}</section>' for name, title, content in parts)
-        title = self.title()
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}: Sanctuary report</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-            f"<style>{(_asset / 'page.css').read_text(encoding='utf-8')}</style></head><body>"
-            f"{self.header(title)}<nav>{links}</nav><main>{body}</main>"
-            f"<footer>{STATEMENT} Made by sanctuary-post {__version__}.</footer>{self.data()}</body></html>\n"
-        )
+        parts.append(("notes", "Notes", page.notes(self.run.notes)))
+        return page.document(self.run.directory.resolve().name, self.header(), parts, self.data())
 
-    def title(self):
-        return self.run.directory.resolve().name
-
-    def header(self, title):
+    def header(self):
         run = self.run
         facts = [(label, run.attribute(key)) for label, key in (
             ("program", "program_version"), ("git", "git_hash"), ("made", "created"), ("ranks", "ranks"), ("seed", "seed"),
             ("files", "schema_version"))]
-        facts = [(label, value) for label, value in facts if value]
         if min(run.cells) > 0:
             size = " × ".join(units.number(n * h * 1e3, 3) for n, h in zip(run.cells, run.spacing))
             facts.insert(0, ("piece", f"{size} mm, {' × '.join(map(str, run.cells))} cells"))
@@ -118,13 +87,9 @@ class _Maker:
             facts.insert(0, ("drug" if len(run.drugs) == 1 else "drugs", ", ".join(run.drugs)))
         if len(run.ends()) > 1:
             facts.insert(1, ("treatment cycles", len(run.ends())))
-        chips = "".join(f"<span><i>{label}</i> {escape(value)}</span>" for label, value in facts)
         command = run.attribute("command")
-        warning = "" if run.complete else f'<p class="incomplete"><b>Incomplete run:</b> {escape(run.why_incomplete())}. What is there is shown.</p>'
-        return (
-            f'<header><h1>{escape(title)}</h1><p class="statement">{STATEMENT}</p>{warning}<p class="chips">{chips}</p>'
-            + (f"<p><code>{escape(command)}</code></p>" if command else "") + "</header>"
-        )
+        warning = "" if run.complete else page.warning("Incomplete run", f"{run.why_incomplete()}. What is there is shown.")
+        return warning + page.chips(facts) + (f"<p><code>{escape(command)}</code></p>" if command else "")
 
     def outcome(self):
         rows = []
@@ -424,7 +389,7 @@ class _Maker:
         if not len(values):
             return None
         shares = np.linspace(0, 1, 201)
-        dose = np.array([quantile(values, weight, share) for share in shares])
+        dose = quantile(values, weight, shares)
         return np.append(0.0, dose), auc.unit, np.append(1.0, 1 - shares)
 
     def courses(self):
@@ -514,7 +479,7 @@ class _Maker:
                 content += _settings_table(changed) if changed else ""
                 content += f"<details><summary>All {len(settings)} parameters</summary>{_settings_table(settings)}</details>"
         if deck:
-            content += f"<details><summary>The deck</summary><pre>{escape(deck)}</pre></details>"
+            content += page.folded("The deck", deck)
         return content
 
     def timing(self):
@@ -547,9 +512,6 @@ class _Maker:
         return (f'<table class="plain timing"><thead><tr><th>Phase</th><th>[s]</th><th>[%]</th><th></th></tr></thead><tbody>{body}</tbody></table>'
                 + (f'<p class="quiet">{escape(extra)}</p>' if extra else ""))
 
-    def notes(self):
-        return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in self.run.notes) + "</ul>" if self.run.notes else ""
-
     def data(self):
         volumes, thinned = [], []
         for most in (96, 72, 64, 48, 32, 24):
@@ -572,7 +534,7 @@ class _Maker:
         if self.charts or self.vessels:
             packs.append(("plotly", figures.packed(get_plotlyjs().encode())))
         scripts = "".join(f'<script type="application/gzip" id="data-{name}">{content}</script>' for name, content in packs)
-        return f"{scripts}<script>{(_asset / 'page.js').read_text(encoding='utf-8')}</script>"
+        return f"{scripts}<script>{(page.asset / 'page.js').read_text(encoding='utf-8')}</script>"
 
 
 def _settings_table(settings):

@@ -101,10 +101,8 @@ class Run:
             raise UsageError(f"{self.directory}: no such directory; give the directory that `sanctuary simulate` wrote")
         path = self.directory / "run.h5"
         if not path.is_file():
-            if (self.directory / "ledger.sqlite").exists():
-                raise UsageError(f"{self.directory}: this is a cohort, not one run; give the directory of a single run")
             raise UsageError(
-                f"{self.directory}: holds no run.h5; give the directory that `sanctuary simulate` wrote "
+                f"{self.directory}: holds no run.h5; give the directory that `sanctuary simulate` or `sanctuary cohort` wrote "
                 "(a run that stopped before its first output has none: `sanctuary resume DIR` goes on with it)"
             )
         self.summary = self._read_summary()
@@ -553,7 +551,18 @@ def finite(values):
 
 
 def quantile(values, weights, share):
-    """The value below which this share of the weight lies."""
+    """The value below which this share (or each of several) of the weight lies; where it ends between two values, their mean."""
     order = np.argsort(values)
-    total = np.cumsum(np.asarray(weights, dtype=float)[order])
-    return float(values[order][np.searchsorted(total, share * total[-1])]) if len(total) and total[-1] > 0 else math.nan
+    return reached(np.asarray(values)[order], np.cumsum(np.asarray(weights, dtype=float)[order]), share)
+
+
+def reached(values, total, share):
+    """`quantile` of sorted values with their cumulative weight; NaN without weight."""
+    share = np.asarray(share)
+    if not len(total) or not total[-1] > 0:
+        return np.full(share.shape, math.nan)[()]
+    at, tiny = share * total[-1], 1e-12 * total[-1]
+    # The first and the last value with weight bound what is found.
+    first = np.searchsorted(total, np.maximum(at - tiny, tiny))
+    after = np.minimum(np.searchsorted(total, at + tiny, side="right"), np.searchsorted(total, total[-1] - tiny))
+    return (values[np.minimum(first, after)] + values[after]) / 2

@@ -1,8 +1,7 @@
 """Tables of a drug, or of all drugs together, by treatment cycle."""
 
-from html import escape
-
-from sanctuary_post import figures, units
+from sanctuary_post import figures, page, units
+from sanctuary_post.page import escape
 
 REGIMEN = "regimen"
 # Keys as in `summary.json`, nested ones joined by "_".
@@ -64,8 +63,7 @@ def table(name, cycles, columns, rows):
         head += "<tr><th></th>" + "".join(f'<th colspan="{len(columns)}">{title(one)}</th>' for one in cycles) + "</tr>"
     if any(columns):
         head += "<tr><th></th>" + "".join(f"<th>{column}</th>" for column in columns) * len(cycles) + "</tr>"
-    body = "".join(f"<tr><th>{label}</th>" + "".join(f"<td>{value}</td>" for value in values) + "</tr>" for label, values in rows)
-    return f'<div class="scroll"><table class="plain" data-table="{escape(name)}"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+    return page.table(name, head, [(label, *values) for label, values in rows])
 
 
 def shares(name, cycles):

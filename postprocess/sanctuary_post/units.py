@@ -119,10 +119,8 @@ def words(name):
     return text if text[:2] in ("pO",) else text[:1].upper() + text[1:]
 
 
-def keyed(key, value, unit=None):
-    """Label, value and unit as texts for a scalar whose key may end in its unit (`volume_mm3`) or name a share."""
-    if isinstance(value, dict):
-        unit, value = value.get("unit", unit), value.get("value")
+def named(key, unit=None):
+    """Label and unit of a key that may end in its unit (`volume_mm3`) or say that it is a logarithm."""
     label, after = key, ""
     below = re.fullmatch(r"(hypoxic_fraction)_(\d+)(?:_(\d+))?", key)
     if below:
@@ -136,15 +134,36 @@ def keyed(key, value, unit=None):
                 if label.endswith("_" + ending):
                     label, unit = label[: -len(ending) - 1], meaning
                     break
+    if unit is None and "log_kill" in key:
+        unit = "log₁₀"
+    return words(label) + after, unit
+
+
+def axis(key, values):
+    """Label, unit and factor in which an array of values of a key is shown."""
+    label, unit = named(key)
+    if unit in (None, "", "1") and is_share(key) and values.min() >= 0 and values.max() <= 1:
+        return label, "%", 100.0
+    return label, *scale(unit, float(abs(values).max()))
+
+
+def is_share(key):
+    """Whether a key names a share."""
+    return re.search(r"share|fraction", key) is not None
+
+
+def keyed(key, value, unit=None):
+    """Label, value and unit as texts for a scalar whose key may end in its unit (`volume_mm3`) or name a share."""
+    if isinstance(value, dict):
+        unit, value = value.get("unit", unit), value.get("value")
+    label, unit = named(key, unit)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and unit in (None, "", "1") and re.search(r"share|fraction", key) and 0 <= value <= 1:
-        return words(label) + after, number(100 * value), "%"
-    if is_number and unit is None and "log_kill" in key:
-        return words(label) + after, number(value), "log₁₀"
+    if is_number and unit in (None, "", "1") and is_share(key) and 0 <= value <= 1:
+        return label, number(100 * value), "%"
     if is_number and unit:
         shown, factor = scale(unit, value)
-        return words(label) + after, number(value * factor), shown
-    return words(label) + after, number(value) if value is None or is_number or isinstance(value, bool) else str(value), ""
+        return label, number(value * factor), shown
+    return label, number(value) if value is None or is_number or isinstance(value, bool) else str(value), ""
 
 
 def duration(seconds):
