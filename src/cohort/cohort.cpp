@@ -192,10 +192,8 @@ class Book {
 
   // What the cost model asks of each patient again and again.
   void look_at_patients() {
-    for (std::size_t i = 0; i < patients_here(); ++i) {
+    for (std::size_t i = 0; scores_ && i < patients_here(); ++i) {
       const long patient = options_.shard + static_cast<long>(i) * options_.shards;
-      if (plan_.cells_vary()) log_cells_.push_back(static_cast<float>(std::log(plan_.cells_of(patient, 0))));
-      if (!scores_) continue;
       for (const double u : plan_.design().uniforms(static_cast<std::uint64_t>(patient)))
         score_.push_back(static_cast<float>(2 * std::numbers::sqrt3 * (u - 0.5)));
     }
@@ -209,7 +207,7 @@ class Book {
         TaskNode node;
         const int parent = plan_.variants()[v].parent;
         if (parent >= 0) node.parent = first + parent;
-        node.width = plan_.width_of(p, v, widths_.back());
+        node.width = plan_.width_of(v, widths_.back());
         scheduler_.add(node);
       }
     }
@@ -410,12 +408,11 @@ class Book {
   [[nodiscard]] const std::vector<double>& features(long task) {
     std::vector<double>& x = features_;
     x.assign(feature_count(), 0.0);
-    const auto place = static_cast<std::size_t>(task / variants());
     x[0] = 1;
-    x[1] = plan_.cells_vary() ? log_cells_[place] : std::log(plan_.cells_of(0, variant_of(task)));
+    x[1] = std::log(plan_.cells_of(variant_of(task)));
     x[2 + kind_of(variant_of(task))] = 1;
     if (scores_) {
-      const std::size_t count = plan_.laws().size();
+      const std::size_t count = plan_.laws().size(), place = static_cast<std::size_t>(task / variants());
       std::copy_n(score_.begin() + static_cast<long>(place * count), count, x.begin() + static_cast<long>(2 + kinds()));
     }
     return x;
@@ -460,7 +457,6 @@ class Book {
   std::vector<long> ids_;           // number of each variant in the ledger
   std::vector<long> variant_with_;  // variant of each number; -1: none
   std::vector<int> attempts_;       // of each task
-  std::vector<float> log_cells_;    // of each patient, where they vary
   std::vector<float> score_;        // of what was drawn for each patient, where the cost model looks at it
   std::vector<double> features_;
   CohortProgress counts_;

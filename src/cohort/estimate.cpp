@@ -68,7 +68,7 @@ std::string cohort_estimate(MPI_Comm comm, const Deck& deck, int ranks) {
     double before = 0, longest_arm = 0, saved = 0;
     for (std::size_t v = 0; v < plan.variants().size(); ++v) {
       const TaskCost cost = cost_of(plan, p, v);
-      const int width = plan.width_of(p, v, widths.back());
+      const int width = plan.width_of(v, widths.back());
       total += cost.seconds * static_cast<double>(patients) / static_cast<double>(looked);
       memory = std::max(memory, cost.bytes / width);
       widest = std::max(widest, width);

@@ -143,7 +143,6 @@ void CohortPlan::read_design(std::vector<std::uint64_t> blocks) {
     if (!anywhere)
       throw InputError(
           fmt::format("{}: no arm has a section [{}.{}]; expected one that an arm declares", where, family, name));
-    if (entry.key == grid::cells.key) varied_cells_ = plan.keys.size();
     plan.keys.push_back(entry.key);
     parameters_.push_back(parameter);
     names_.push_back(name);
@@ -263,21 +262,6 @@ Deck CohortPlan::deck_of(long patient, std::size_t variant) const {
   return made.deck.over(changes, nullptr, program_catalogue());
 }
 
-double CohortPlan::cells_of(long patient, std::size_t variant) const {
-  if (!cells_vary() || !template_of(variant).varies[varied_cells_]) return template_of(variant).cells;
-  if (cells_of_last_.first != patient) {
-    const Variation& law = laws_[varied_cells_];
-    const std::string text =
-        law.text_of(law.quantile(design_->uniforms(static_cast<std::uint64_t>(patient))[varied_cells_]));
-    const auto found = cells_said_.find(text);
-    const double cells = found != cells_said_.end()
-                             ? found->second
-                             : cells_said_.emplace(text, grid_cells(deck_of(patient, variant))).first->second;
-    cells_of_last_ = {patient, cells};
-  }
-  return cells_of_last_.second;
-}
-
 std::vector<int> CohortPlan::widths(int workers) const {
   const auto width = static_cast<int>(deck_.integer(cohort::group_width));
   if (width > 0) {
@@ -293,10 +277,10 @@ std::vector<int> CohortPlan::widths(int workers) const {
   return found;
 }
 
-int CohortPlan::width_of(long patient, std::size_t variant, int widest) const {
+int CohortPlan::width_of(std::size_t variant, int widest) const {
   const auto width = static_cast<int>(deck_.integer(cohort::group_width));
   if (width > 0) return width;
-  const double wanted = cells_of(patient, variant) / static_cast<double>(deck_.integer(cohort::cells_per_rank));
+  const double wanted = cells_of(variant) / static_cast<double>(deck_.integer(cohort::cells_per_rank));
   int w = 1;
   while (w < wanted && 2 * w <= widest) w *= 2;
   return w;

@@ -1,10 +1,8 @@
 #pragma once
 #include <mpi.h>
 
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/deck.hpp"
@@ -70,12 +68,10 @@ class CohortPlan {
   [[nodiscard]] const Design& design() const { return *design_; }
   /// The deck of one patient in one variant: what `simulate` would take.
   [[nodiscard]] Deck deck_of(long patient, std::size_t variant) const;
-  /// Grid cells of a patient in a variant. Quick where patients come in turn and have few sizes.
-  [[nodiscard]] double cells_of(long patient, std::size_t variant) const;
-  /// Whether patients differ in size.
-  [[nodiscard]] bool cells_vary() const { return varied_cells_ < laws_.size(); }
+  /// Grid cells of a variant, the same for all patients: grid.cells cannot vary.
+  [[nodiscard]] double cells_of(std::size_t variant) const { return template_of(variant).cells; }
   /// Ranks for a patient in a variant where at most `widest` are there: by the deck alone.
-  [[nodiscard]] int width_of(long patient, std::size_t variant, int widest) const;
+  [[nodiscard]] int width_of(std::size_t variant, int widest) const;
   /// Widths that groups of this cohort have where `workers` ranks are there, rising.
   [[nodiscard]] std::vector<int> widths(int workers) const;
 
@@ -109,9 +105,6 @@ class CohortPlan {
   std::vector<std::size_t> template_of_;  // of each variant
   std::vector<Plausibility> plausible_;
   std::vector<Target> targets_;
-  std::size_t varied_cells_ = static_cast<std::size_t>(-1);  // place of grid.cells among what varies
-  mutable std::map<std::string, double> cells_said_;         // by the text that is drawn
-  mutable std::pair<long, double> cells_of_last_{-1, 0};     // of the patient asked for last
 };
 
 /// Grid cells that a patient's deck asks for.
