@@ -70,7 +70,7 @@ def jobs(size):
         *((f"weeks_{name}", 1, ["simulate", name]) for name in WEEKS),
         ("cohort_throughput", 4, ["cohort", "--part", "throughput,sleep", "--tasks", "500" if quick else "5000"]),
         ("cohort_sleepers", 5 if quick else 17, ["cohort", "--part", "efficiency", "--groups", "2,4" if quick else "3,16",
-                                                 *(["--task-seconds", "0.02"] if quick else [])]),
+                                                 "--knowledge", "none,learned", "--task-seconds", "0.02" if quick else "0.3"]),
         ("cohort_simulated", 1, ["cohort", "--part", "simulation,saturation", "--service", "60", *(["--groups", "10,100"] if quick else [])]),
         ("cohort_scale", 1, ["cohort", "--part", "scale", *(["--patients", "2000"] if quick else [])]),
         ("scaling", 2, ["scaling", *(["--cells", "8,16,24", "--speedup", "32", "--megabytes", "16"] if quick else [])]),
