@@ -10,7 +10,7 @@ from sanctuary_post import cohort_figures as drawing
 from sanctuary_post import estimates, page, units
 from sanctuary_post.cohort import DONE, FAILED, REJECTED, STATUS, Cohort
 from sanctuary_post.page import Page, escape, heading
-from sanctuary_post.run import UsageError, quantile, write_whole
+from sanctuary_post.run import ReportError, UsageError, quantile, write_whole
 
 # Endpoints in the table of arms, where they exist; the first ones have figures.
 ENDPOINTS = {
@@ -28,6 +28,7 @@ STATE = ("hypoxic_fraction", "perfused_fraction", "interstitial_pressure_mean_mm
 PAIRED = 4  # so many arms are compared each with each; more, with the first
 LISTED = 200  # rows of patients in a table
 LONGEST = 10
+MADE = r"((distribution|waterfall|differences|sanctuaries_against|sensitivity)_\w+\.(svg|csv)|excluded\.csv)"
 FEW = 20.0  # effective sample size under which a warning stands
 
 
@@ -39,11 +40,14 @@ def write(directory, output, against=None):
     folder = output.parent / maker.folder
     try:
         folder.mkdir(exist_ok=True)
-    except OSError:
-        pass  # the first file tells
+    except OSError as trouble:
+        raise ReportError(f"{folder}: cannot be made ({trouble.strerror}); name another file with -o FILE") from None
     for name, data in maker.files.items():
         write_whole(folder / name, data)
     write_whole(output, content)
+    for path in folder.iterdir():  # of an earlier report, and no longer so
+        if path.name not in maker.files and re.fullmatch(MADE, path.name):
+            path.unlink(missing_ok=True)
     return Page(len(content), "" if cohort.finished else "unfinished cohort", cohort.notes)
 
 
