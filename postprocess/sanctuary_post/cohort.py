@@ -12,7 +12,7 @@ from urllib.parse import quote
 import h5py
 import numpy as np
 
-from sanctuary_post.run import ReportError, UsageError, text
+from sanctuary_post.run import ReportError, text
 
 LEDGER = "ledger.sqlite"
 STATUS = ("pending", "running", "done", "failed", "rejected", "interrupted")
@@ -22,7 +22,7 @@ ROWS = 20_000  # read at once: the lock that holds back a writer's commit lasts 
 _numbers = ("attempts", "ranks", "started", "wall_s", "cpu_s", "expected_s", "memory_bytes")
 
 
-@dataclass
+@dataclass(eq=False)
 class Variant:
     """An arm, or a state before treatment, `parent` of arms; `status` (index into STATUS) and values of endpoints by patient, NaN: none."""
 

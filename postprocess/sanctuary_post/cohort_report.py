@@ -10,7 +10,7 @@ from sanctuary_post import cohort_figures as drawing
 from sanctuary_post import estimates, page, units
 from sanctuary_post.cohort import DONE, FAILED, REJECTED, STATUS, Cohort
 from sanctuary_post.page import Page, escape, heading
-from sanctuary_post.run import UsageError, quantile, write_whole
+from sanctuary_post.run import ReportError, UsageError, quantile, write_whole
 
 # Endpoints in the table of arms, where they exist; the first ones have figures.
 ENDPOINTS = {
@@ -28,6 +28,7 @@ STATE = ("hypoxic_fraction", "perfused_fraction", "interstitial_pressure_mean_mm
 PAIRED = 4  # so many arms are compared each with each; more, with the first
 LISTED = 200  # rows of patients in a table
 LONGEST = 10
+MADE = r"((distribution|waterfall|differences|sanctuaries_against|sensitivity)_\w+\.(svg|csv)|excluded\.csv)"
 FEW = 20.0  # effective sample size under which a warning stands
 
 
@@ -39,11 +40,14 @@ def write(directory, output, against=None):
     folder = output.parent / maker.folder
     try:
         folder.mkdir(exist_ok=True)
-    except OSError:
-        pass  # the first file tells
+    except OSError as trouble:
+        raise ReportError(f"{folder}: cannot be made ({trouble.strerror}); name another file with -o FILE") from None
     for name, data in maker.files.items():
         write_whole(folder / name, data)
     write_whole(output, content)
+    for path in folder.iterdir():  # of an earlier report, and no longer so
+        if path.name not in maker.files and re.fullmatch(MADE, path.name):
+            path.unlink(missing_ok=True)
     return Page(len(content), "" if cohort.finished else "unfinished cohort", cohort.notes)
 
 
@@ -230,6 +234,7 @@ class _Maker:
         drawn, rows = "", []
         for name in self.main:
             label, unit, factor = self.axis(name)
+            unit = "% points" if unit == "%" else unit
             samples, found = [], []
             for first, second in pairs:
                 before, after = first.value(name), second.value(name)
@@ -250,7 +255,8 @@ class _Maker:
             return "<p>No two arms share a patient and an endpoint.</p>"
         content = page.table("differences", heading("Endpoint", "arms", "patients", "median difference", "95 % interval", "up / down", "p"), rows, "plain words")
         weights = "Medians are weighted, the sign test is not. " if self.cohort.weighted else ""
-        return (content + f'<p class="quiet">Interval: bootstrap over patients, percentiles, {units.number(estimates.RESAMPLES)} resamples (fewer of more than 20\u202f000 patients) with seed {estimates.SEED}, from {estimates.FEWEST} patients on. '
+        return (content + '<p class="quiet">Interval: bootstrap over patients, percentiles, '
+                f'{units.number(estimates.RESAMPLES)} resamples (fewer of more than 20\u202f000 patients) with seed {estimates.SEED}, from {estimates.FEWEST} patients on. '
                 f'p: two-sided sign test, exact, not corrected for how many are made; with simulated patients it says how sure the sign is, and falls with their number. {weights}</p>'
                 f'<div class="cards">{drawn}</div>')
 
@@ -289,7 +295,8 @@ class _Maker:
                     continue
                 x = values[one.patients] * before[2]
                 rho, count = estimates.rank_correlation(x, one.values)
-                cells.append(f"{number(rho, 2)} <small>{interval(*estimates.correlation_interval(rho, count))}, {plural(count, 'patient')}</small>")
+                around = interval(*estimates.correlation_interval(rho, count))
+                cells.append(f"{number(rho, 2)} <small>{around}, {plural(count, 'patient')}</small>" if np.isfinite(rho) else "–")
                 if name == self.against:
                     panels.append((one, x))
                     across = drawing.titled(f"{before[0]}, before treatment", before[1])
@@ -330,7 +337,8 @@ class _Maker:
             used = next(iter(next(iter(arms.values())).values()))
             what = "Sobol index" if indices else "Partial rank correlation"
             label = self.label(endpoint)
-            content += f"<h3>{escape(label)}</h3>" + page.table(f"sensitivity-{endpoint}", heading("", *head), [[f"<code>{escape(key)}</code>", *cells[key]] for key in parameters])
+            rows = [[f"<code>{escape(key)}</code>", *cells[key]] for key in parameters]
+            content += f"<h3>{escape(label)}</h3>" + page.table(f"sensitivity-{endpoint}", heading("", *head), rows)
             content += (f'<p class="quiet">{what}{", with bootstrap 95 % intervals" if indices else ""}; from {units.number(used["used"], 6)} {"row groups" if indices else "patients"}, '
                         f'{units.number(used["dropped"], 6)} left out. A dash: the endpoint or the parameter does not vary.</p>')
             if any(np.isfinite(found).any() for _, found, *_ in bars):
@@ -356,12 +364,13 @@ class _Maker:
         self.files["excluded.csv"] = drawing.table(("patient", "variant", "status", "reason", "deck"),
                                                    [(patient, variant, status, reason, deck(status, patient, variant)) for status, patient, variant, reason in rows])
         counts = sorted(kinds.items(), key=lambda one: (one[0][0] == "rejected", -len(one[1])))
-        content = page.table("reasons", heading("Reason", "status", "patients"), [[escape(why or "not said"), status, units.number(len(who))] for (status, why), who in counts[:LISTED]], "plain words")
+        said = [[escape(why or "not said"), status, units.number(len(who))] for (status, why), who in counts[:LISTED]]
+        content = page.table("reasons", heading("Reason", "status", "patients"), said, "plain words")
         shown = []
         for status, patient, variant, reason in rows[:LISTED]:
             path = deck(status, patient, variant)
             there = path and (cohort.directory / path).is_file()
-            shown.append([units.number(patient), f"<code>{escape(variant)}</code>", status, escape(reason), f"<code>{escape(path)}</code>" if there else "–"])
+            shown.append([str(patient), f"<code>{escape(variant)}</code>", status, escape(reason), f"<code>{escape(path)}</code>" if there else "–"])
         more = f"The first {LISTED} of {units.number(len(rows))} stand here. " if len(rows) > LISTED else ""
         listing = page.table("excluded", heading("Patient", "variant", "status", "reason", "deck"), shown, "plain words")
         return (f'{content}<details{"" if len(rows) > 20 else " open"}><summary>Patient by patient</summary>{listing}</details>'
@@ -394,7 +403,8 @@ class _Maker:
             span = float(np.nanmax((tasks["started"] + tasks["wall_s"])[ran]) - np.nanmin(tasks["started"][ran]))
             words += f" From the first task to the last {units.duration(span)}, {number(core[ran].sum() / span, 3)} cores at work on average." if span > 0 else ""
         longest = np.flatnonzero(ran)[np.argsort(-tasks["wall_s"][ran], kind="stable")][:LONGEST]
-        rows = [[units.number(int(tasks["patient"][i])), f"<code>{escape(cohort.variants[tasks['variant'][i]].name)}</code>", STATUS[tasks["status"][i]], units.duration(float(tasks["wall_s"][i])),
-                 units.duration(float(tasks["expected_s"][i])) if np.isfinite(tasks["expected_s"][i]) else "–", number(tasks["ranks"][i]), number(tasks["attempts"][i])] for i in longest]
+        rows = [[str(one["patient"]), f"<code>{escape(cohort.variants[one['variant']].name)}</code>", STATUS[one["status"]], units.duration(float(one["wall_s"])),
+                 units.duration(float(one["expected_s"])) if np.isfinite(one["expected_s"]) else "–", number(one["ranks"]), number(one["attempts"])]
+                for one in ({key: column[i] for key, column in tasks.items()} for i in longest)]
         return (content + f'<p class="quiet">Core-hours: time by the clock times ranks, of each task\'s last attempt. Cores busy: CPU time over that. {words}</p>'
                 + '<p class="lead">Longest tasks</p>' + page.table("longest", heading("Patient", "variant", "status", "took", "expected", "ranks", "attempts"), rows))

@@ -200,7 +200,7 @@ class Tables(WithCohort):
         rows = {row[0]: row[1:] for row in tables["differences"]}
         # 1, 0, 2, -1 with weights 1, 1, 1, 3: half the weight ends between -1 and 0. Up 2, down 1: p = 2 (1 + 3) / 8.
         self.assertEqual(rows["Log kill [log₁₀]"], ["B − a", "4", "−0.5", "–", "2 / 1", "1"])
-        self.assertEqual(rows["In sanctuaries, of viable cells [%]"], ["B − a", "4", "0", "–", "0 / 0", "1"])
+        self.assertEqual(rows["In sanctuaries, of viable cells [% points]"], ["B − a", "4", "0", "–", "0 / 0", "1"])
         self.assertIn("effective sample size 3 of 4 accepted", page)
 
     def test_a_difference_that_is_clear(self):

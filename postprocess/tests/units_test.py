@@ -4,9 +4,19 @@ import sys
 import unittest
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sanctuary_post import units
+
+
+class Axis(unittest.TestCase):
+    def test_values_of_a_key_share_a_unit(self):
+        self.assertEqual(units.axis("sanctuary_share", np.array([0.1, 1.0])), ("Sanctuary share", "%", 100))
+        self.assertEqual(units.axis("shares_share", np.array([0.1, 3.0])), ("Shares share", "", 1))
+        self.assertEqual(units.axis("log_kill", np.array([0.5])), ("Log kill", "log₁₀", 1))
+        self.assertEqual(units.axis("drug_auc_umol_h_L_mean", np.array([0.001, 0.02])), ("Drug AUC, mean", "nM h", 1000))
 
 
 class Scale(unittest.TestCase):

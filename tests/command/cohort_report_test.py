@@ -143,8 +143,12 @@ class CohortReport(unittest.TestCase):
 
     def test_another_endpoint_before_treatment_and_another_file(self):
         directory = self.made()
+        self.page(directory)
+        (directory / "report_data" / "mine.csv").write_text("kept")
         self.page(directory, "--against", "perfused_fraction")
         self.assertIn("sanctuaries_against_perfused_fraction.svg", self.files(directory))
+        self.assertNotIn("sanctuaries_against_hypoxic_fraction.svg", self.files(directory))
+        self.assertIn("mine.csv", self.files(directory))
         code, _, errors = report(directory, "-o", str(self.place / "page.html"))
         self.assertEqual(code, 0, errors)
         self.assertTrue((self.place / "page_data" / "waterfall_log_kill.svg").is_file())
