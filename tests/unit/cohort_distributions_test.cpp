@@ -252,7 +252,8 @@ TEST(CohortDistribution, RefusalsSayWhatWasExpected) {
             "'normal(mean = 0, sd = 1) in [8, 9]' leaves nothing between 8 and 9; e");
   EXPECT_EQ(refusal(count, "uniform(1.5, 3)"), "'1.5' is not an integer; expected an integer");
   EXPECT_EQ(refusal(pump, "uniform(0, 1)"), "'uniform' on what is no single number; expected choice(first, second)");
-  EXPECT_EQ(refusal(host, "normal(mean = 1, sd = 1)"), "'normal' on what is no single number; expected choice(first, second)");
+  EXPECT_EQ(refusal(host, "normal(mean = 1, sd = 1)"),
+            "'normal' on what is no single number; expected choice(first, second)");
   EXPECT_EQ(refusal(host, "choice(humn, mouse)"),
             "'humn' is none of the choices; expected one of xenograft, human, mouse; did you mean human?");
   EXPECT_EQ(refusal(host, "choice(human, human)"), "'human' is given twice; expected each item once");
