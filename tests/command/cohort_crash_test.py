@@ -62,7 +62,7 @@ def crashes(folder, ranks, what, victims):
         harmless()
     label = f"{what} on {ranks} ranks"
     expect(last.returncode == 5, f"{label}: the fourth run: exit {last.returncode}: {last.stderr}")
-    each_once(directory, label, 6)
+    each_once(directory, label, 5)
     found = tasks(directory)
     for key, row in found.items():
         if key == victims[0]:
@@ -93,7 +93,7 @@ with tempfile.TemporaryDirectory() as place:
     if built.returncode != 0:
         print("skipped: no gcc")
         sys.exit(77)
-    (here / "deck.ini").write_text(DECK.replace("patients = 12", "patients = 6"))
+    (here / "deck.ini").write_text(DECK.replace("patients = 12", "patients = 5"))
     whole = cohort(here, "whole", *OFTEN)
     expect(whole.returncode == 0, f"without crashes: exit {whole.returncode}: {whole.stderr}")
     for ranks_, what_, victims_ in ((1, DEADLY, [(4, "dox")]), (3, DEADLY, [(4, "dox")]),

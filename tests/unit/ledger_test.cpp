@@ -95,6 +95,33 @@ TEST_F(LedgerTest, KnowsWhatWasInFlight) {
   EXPECT_TRUE(Ledger(folder_).in_flight().empty());
 }
 
+TEST_F(LedgerTest, BlamesWhatCameBackInterruptedOrWasExcusedForNoCrash) {
+  {
+    Ledger ledger(folder_);
+    ledger.begin_run();
+    for (long t = 1; t <= 2; ++t) ledger.note_in_flight(t);
+    ledger.put(row(1, "interrupted"));
+    ledger.commit();
+  }
+  {
+    Ledger ledger(folder_);
+    EXPECT_EQ(ledger.in_flight(), std::vector<long>{2});
+    EXPECT_FALSE(ledger.in_flight_is_excused());
+    ledger.begin_run();
+    ledger.note_in_flight(2);
+    ledger.excuse_in_flight();
+    ledger.excuse_in_flight();  // twice is as good as once
+    ledger.note_in_flight(3);
+  }
+  {
+    Ledger ledger(folder_);
+    EXPECT_EQ(ledger.in_flight(), (std::vector<long>{2, 3}));
+    EXPECT_TRUE(ledger.in_flight_is_excused());
+    ledger.begin_run();
+    EXPECT_FALSE(ledger.in_flight_is_excused());
+  }
+}
+
 TEST_F(LedgerTest, TakesAnotherLedgerIn) {
   const auto shard = folder_ / "shard";
   {
