@@ -144,7 +144,9 @@ TEST(Scheduler, FinishesRandomGraphs) {
           EXPECT_EQ(owner[static_cast<std::size_t>(w)], -1);
           owner[static_cast<std::size_t>(w)] = static_cast<int>(a.task);
         }
-        if (s.parent(a.task) >= 0) EXPECT_EQ(s.status(s.parent(a.task)), TaskStatus::done);
+        if (s.parent(a.task) >= 0) {
+          EXPECT_EQ(s.status(s.parent(a.task)), TaskStatus::done);
+        }
         running.push_back(a);
       }
       ASSERT_FALSE(running.empty()) << "nothing runs and nothing can, trial " << trial;
