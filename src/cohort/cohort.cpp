@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <unordered_set>
 
 #include "base/build_info.hpp"
 #include "base/catalogue.hpp"
@@ -56,9 +57,10 @@ std::map<std::string, std::string> said(const Deck& deck) {
   return all;
 }
 
-// Keys that change no result: they may differ from those the folder was begun with.
+// Keys that change no task's result: they may differ from those the folder was begun with.
 bool is_free_to_change(const std::string& key) {
-  return key == cohort::time_budget.key || key == cohort::memory_budget.key || key == cohort::attempts.key;
+  return key == cohort::time_budget.key || key == cohort::memory_budget.key || key == cohort::attempts.key ||
+         key == cohort::sensitivity.key || key == cohort::weight_moments.key;
 }
 
 /// Refuses a folder of another deck. With `extend`, more patients and new arms are no other deck.
@@ -251,6 +253,9 @@ class Book {
       scheduler_.restore(task, status);
       count(status, 1);
       if (status != TaskStatus::pending) ++counts_.done_before;
+      if (plan_.variants()[variant_of(task)].is_baseline &&
+          (status == TaskStatus::failed || status == TaskStatus::rejected))
+        refused_.insert(patient_of(task));
     }
     const bool excused = ledger_.in_flight_is_excused();
     const long most = plan_.deck().integer(cohort::attempts);
@@ -313,6 +318,7 @@ class Book {
   TaskStatus finished(long task, std::string_view bytes) {
     const TaskReport report = report_from(bytes);
     if (report.status == "io") throw IoError(report.reason);
+    if (report.status == "deck") throw InputError(plan_.deck().file() + ": " + report.reason);
     LedgerTask row = row_of(task, report.status);
     if (report.status != "interrupted") row.attempts = ++attempts_[static_cast<std::size_t>(task)];
     row.ranks = report.ranks;
@@ -390,6 +396,9 @@ class Book {
     for (std::size_t i = 0; i < draws.size(); ++i)
       cells[draws[i].key] = plan_.laws()[i].is_choice() ? Cell(draws[i].text) : Cell(draws[i].value);
     if (judged) {
+      // One of several states before treatment that is not accepted speaks for the patient.
+      if (status != "done") refused_.insert(patient_of(task));
+      if (status == "done" && refused_.contains(patient_of(task))) return;
       cells["status"] = status == "done" ? "accepted" : status;
       if (!reason.empty()) cells["reason"] = reason;
     } else {
@@ -467,11 +476,12 @@ class Book {
   Scheduler scheduler_;
   bool scores_;
   CostModel model_;
-  std::vector<long> ids_;           // number of each variant in the ledger
-  std::vector<long> variant_with_;  // variant of each number; -1: none
-  std::vector<int> attempts_;       // of each task
-  std::vector<float> log_cells_;    // of each patient, where they vary
-  std::vector<float> score_;        // of what was drawn for each patient, where the cost model looks at it
+  std::vector<long> ids_;             // number of each variant in the ledger
+  std::vector<long> variant_with_;    // variant of each number; -1: none
+  std::vector<int> attempts_;         // of each task
+  std::unordered_set<long> refused_;  // patients with a state before treatment that failed or was rejected
+  std::vector<float> log_cells_;      // of each patient, where they vary
+  std::vector<float> score_;          // of what was drawn for each patient, where the cost model looks at it
   std::vector<double> features_;
   CohortProgress counts_;
   Clock::time_point begin_;

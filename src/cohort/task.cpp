@@ -103,17 +103,21 @@ void take_findings(const Patient& patient, const Patient::Findings& findings, bo
   }
 }
 
+/// What is wrong with the deck's [plausible] where it names an endpoint that is not there; empty if nothing.
+std::string unknown_endpoint(const CohortPlan& plan, const Cells& endpoints) {
+  for (const Plausibility& bound : plan.plausible()) {
+    if (endpoints.contains(bound.endpoint)) continue;
+    std::string names;
+    for (const auto& [name, cell] : endpoints) names += (names.empty() ? "" : ", ") + name;
+    return fmt::format("[plausible] {}: no such endpoint before treatment; expected one of {}", bound.endpoint, names);
+  }
+  return {};
+}
+
 std::string implausible(const CohortPlan& plan, const Cells& endpoints) {
   std::string reason;
   for (const Plausibility& bound : plan.plausible()) {
-    const auto found = endpoints.find(bound.endpoint);
-    if (found == endpoints.end()) {
-      std::string names;
-      for (const auto& [name, cell] : endpoints) names += (names.empty() ? "" : ", ") + name;
-      throw InputError(
-          fmt::format("[plausible] {}: no such endpoint before treatment; expected one of {}", bound.endpoint, names));
-    }
-    const double value = std::get<double>(found->second);
+    const double value = std::get<double>(endpoints.at(bound.endpoint));
     if (value >= bound.lowest && value <= bound.highest) continue;
     reason += fmt::format("{}{} = {:.6g} outside [{:g}, {:g}]", reason.empty() ? "" : "; ", bound.endpoint, value,
                           bound.lowest, bound.highest);
@@ -226,17 +230,21 @@ TaskReport run_task(MPI_Comm group, const TaskSetting& setting, const TaskOrder&
         throw OverBudget(fmt::format("over its memory budget of {:g} GB (cohort.memory_budget)", memory_budget / 1e9));
     };
     options.after_step = [&](Patient&) { within_budget(); };
-    std::string reason;
+    std::string reason, fault;
     options.finished = [&](const Patient& patient, const Patient::Findings& findings) {
       within_budget();
       take_findings(patient, findings, variant.is_baseline, report);
-      if (variant.is_baseline) reason = implausible(plan, report.endpoints);
+      if (!variant.is_baseline) return;
+      fault = unknown_endpoint(plan, report.endpoints);
+      if (fault.empty()) reason = implausible(plan, report.endpoints);
     };
     // A run that was whole when the program died, before the ledger knew, gives its findings once more.
     if (options.files) on_root(group, [&] { remove_file(options.directory / "summary.json"); });
     const ExitCode code = variant.is_baseline ? prepare_baseline(group, deck, options) : simulate(group, deck, options);
     if (code == ExitCode::stopped) {
       end("interrupted", "");
+    } else if (!fault.empty()) {
+      end("deck", fault);
     } else if (!reason.empty()) {
       end("rejected", reason);
     } else {

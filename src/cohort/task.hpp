@@ -22,7 +22,8 @@ struct TaskOrder {
 
 /// What a group reports about a task.
 struct TaskReport {
-  std::string status;  ///< done, failed, rejected, interrupted, or io: files could not be written
+  std::string status;  ///< done, failed, rejected, interrupted, io (files could not be written) or deck (the
+                       ///< cohort's deck is wrong)
   std::string reason;  ///< why it is not done
   std::string deck;    ///< resolved, where it is not done: what reproduces it
   int ranks = 1;

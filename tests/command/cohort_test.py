@@ -267,6 +267,32 @@ def wrong_decks(folder):
     expect(result.returncode == 2 and "no run" in result.stderr, result.stderr)
 
 
+def unknown_endpoint(folder):
+    """What only a patient shows to be wrong in the deck ends the cohort, not one patient after the other."""
+    written(folder, "endpoint.ini", SMALL.replace("perfused_fraction =", "perfused_share ="))
+    for ranks in (1, 3):
+        result = run(folder, "cohort", "endpoint.ini", "-o", f"endpoint_{ranks}", ranks=ranks, timeout=60)
+        expect(result.returncode == 2, f"{ranks} ranks: exit {result.returncode}: {result.stderr}")
+        for words in ("endpoint.ini", "[plausible] perfused_share: no such endpoint", "perfused_fraction"):
+            expect(words in result.stderr, f"{ranks} ranks: {words!r} is not in: {result.stderr}")
+
+
+def width_by_size(folder):
+    """Larger grids run on wider groups, by the deck alone; two states before treatment where arms differ in one."""
+    text = SMALL.replace("cells = 10\n", "").replace("patients = 6", "patients = 6\ngroup_width = 0\ncells_per_rank = 1000")
+    text = text.replace("[vary]", "[vary]\ngrid.cells = choice(10, 12)").replace("[0.4, 1]", "[0, 1]")
+    written(folder, "sizes.ini", text + "[arm.dense]\nmatrix.collagen.tumour = 0.05\n")
+    done_with(folder, "sizes", 0, deck="sizes.ini", ranks=3)
+    cells = {row["patient"]: int(row["grid.cells"]) for row in rows(folder / "sizes", "SELECT * FROM patients")}
+    expect(set(cells.values()) == {10, 12}, f"sizes: {cells}")
+    found = tasks(folder / "sizes")
+    expect({variant for _, variant in found} == {"baseline", "baseline_2", "control", "dox", "dense"}, f"variants: {found.keys()}")
+    for (patient, variant), row in found.items():
+        expect(row["ranks"] == (1 if cells[patient] == 10 else 2), f"patient {patient}, {variant}: {row['ranks']} ranks")
+    parents = {row["task"]: row["variant"] for row in found.values()}
+    expect(parents[found[0, "dense"]["parent"]] == "baseline_2" and parents[found[0, "dox"]["parent"]] == "baseline", "parents")
+
+
 def looked_at(folder):
     """check, --dry-run and simulate on the deck of a cohort; nothing is written."""
     before = state_of(folder)
@@ -287,7 +313,7 @@ if __name__ == "__main__":
         here = pathlib.Path(place)
         written(here, "deck.ini", SMALL)
         for test in (looked_at, implausible, failures, budgets, other_deck, extended, two_at_once, signals,
-                     too_few_ranks, wrong_decks):
+                     too_few_ranks, wrong_decks, unknown_endpoint, width_by_size):
             if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
                 continue
             begin_ = time.monotonic()
