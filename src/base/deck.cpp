@@ -273,6 +273,11 @@ class Deck::Reader {
       if (value.is_default) continue;  // what it rests on may have changed
       if (match_parameter(catalogue_, key, name) == value.parameter) deck_.values_.emplace(key, value);
     }
+    for (const Open& open : below.open_) {
+      const auto is_same = [&](const Open& o) { return o.key == open.key; };
+      if (match_open(catalogue_, open.key) && std::none_of(deck_.open_.begin(), deck_.open_.end(), is_same))
+        deck_.open_.push_back(open);
+    }
     finish();
   }
 
@@ -665,6 +670,22 @@ std::vector<Deck::Entry> Deck::entries() const {
   return list;
 }
 
+// Numbers stay as given, which is exact; a path must not depend on the folder of the file.
+std::string Deck::text_of(const Value& value) {
+  const Kind kind = value.parameter->kind;
+  if (value.is_default || value.items.empty()) return value.text;
+  if (kind == Kind::text || kind == Kind::path || kind == Kind::choice) return quoted_if_needed(value.items.front());
+  return kind == Kind::texts ? written_list(value.items) : value.text;
+}
+
+std::vector<Deck::Open> Deck::given() const {
+  std::vector<Open> list;
+  for (const auto& [key, value] : values_) {
+    if (!value.is_default) list.push_back({key, text_of(value), value.origin});
+  }
+  return list;
+}
+
 std::string Deck::resolved() const {
   std::vector<std::pair<std::string, std::string>> sections;  // name, lines
   for (const Parameter* parameter : *catalogue_) {
@@ -676,15 +697,7 @@ std::string Deck::resolved() const {
       const std::string section = section_of(*parameter, name);
       auto found = std::find_if(sections.begin(), sections.end(), [&](const auto& s) { return s.first == section; });
       if (found == sections.end()) found = sections.insert(found, {section, ""});
-      std::string text = value.text;
-      if (!value.is_default) {
-        // Numbers stay as given, which is exact; a path must not depend on the folder of the file.
-        const bool is_text =
-            parameter->kind == Kind::text || parameter->kind == Kind::path || parameter->kind == Kind::choice;
-        if (is_text) text = quoted_if_needed(value.items.front());
-        if (parameter->kind == Kind::texts && !value.items.empty()) text = written_list(value.items);
-      }
-      found->second += fmt::format("{} = {}{}\n", full_key(*parameter, name).substr(section.size() + 1), text,
+      found->second += fmt::format("{} = {}{}\n", full_key(*parameter, name).substr(section.size() + 1), text_of(value),
                                    value.is_default ? "  # default" : "");
     }
   }

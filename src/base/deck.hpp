@@ -68,6 +68,8 @@ class Deck {
     Origin origin;
   };
   [[nodiscard]] std::vector<Open> open(const Parameter& parameter, std::string_view name = {}) const;
+  /// Every key that was given, with its value as text that reads back as the same anywhere, and where it stands.
+  [[nodiscard]] std::vector<Open> given() const;
   /// This deck as another catalogue sees it, with changes on top: `changes` beat the files of `on_top` (none: null),
   /// which beat what this deck gives. Keys that the catalogue does not have are left behind, changes may add sections.
   /// Faults are InputErrors, as in a file.
@@ -108,6 +110,7 @@ class Deck {
     bool is_default = true;
   };
   class Reader;
+  [[nodiscard]] static std::string text_of(const Value& value);
   [[nodiscard]] const Value& find(const Parameter& parameter, std::string_view name) const;
   const Catalogue* catalogue_ = nullptr;
   std::map<std::string, Value, std::less<>> values_;  // by full key

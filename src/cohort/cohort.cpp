@@ -60,7 +60,7 @@ std::map<std::string, std::string> said(const Deck& deck) {
 // Keys that change no task's result: they may differ from those the folder was begun with.
 bool is_free_to_change(const std::string& key) {
   return key == cohort::time_budget.key || key == cohort::memory_budget.key || key == cohort::attempts.key ||
-         key == cohort::sensitivity.key || key == cohort::weight_moments.key;
+         key == cohort::sensitivity.key || key == cohort::weight_moments.key || key.starts_with("target.");
 }
 
 /// Refuses a folder of another deck. With `extend`, more patients and new arms are no other deck.
@@ -116,6 +116,12 @@ std::vector<std::uint64_t> blocks_from(const std::string& text) {
   return blocks;
 }
 
+std::string blocks_text(const std::vector<std::uint64_t>& blocks) {
+  std::string text;
+  for (const std::uint64_t block : blocks) text += (text.empty() ? "" : ",") + std::to_string(block);
+  return text;
+}
+
 TaskStatus status_named(const std::string& name) {
   if (name == "done") return TaskStatus::done;
   if (name == "failed") return TaskStatus::failed;
@@ -123,7 +129,9 @@ TaskStatus status_named(const std::string& name) {
   return TaskStatus::pending;  // pending, running, interrupted
 }
 
-std::string shard_text(const CohortOptions& options) { return fmt::format("{}/{}", options.shard, options.shards); }
+std::string shard_text(const CohortOptions& options) {
+  return options.is_shard ? fmt::format("{}/{}", options.shard, options.shards) : std::string("whole");
+}
 
 /// The coordinator's side of a cohort; on rank 0 alone.
 class Book {
@@ -142,6 +150,7 @@ class Book {
     add_tasks();
     take_over();
     scheduler_.start();
+    learn_from_before();
     refit();
   }
 
@@ -201,6 +210,17 @@ class Book {
   [[nodiscard]] std::size_t patients_here() const {
     return static_cast<std::size_t>(
         std::max(0L, (plan_.patients() - options_.shard + options_.shards - 1) / options_.shards));
+  }
+
+  /// What earlier runs took.
+  void learn_from_before() {
+    constexpr int enough = 10000;
+    const std::string query = fmt::format(
+        "SELECT task, wall_s FROM tasks WHERE status = 'done' AND wall_s > 0 ORDER BY task LIMIT {}", enough);
+    ledger_.scan(query, [&](const Ledger::Row& row) {
+      const long task = task_of(static_cast<long>(row.number(0)));
+      if (task >= 0) model_.learn(features(task), row.number(1));
+    });
   }
 
   // What the cost model asks of each patient again and again.
@@ -355,18 +375,20 @@ class Book {
   }
 
   void settled(long task, TaskStatus status) {
-    left_ -= scheduler_.expected(task);
+    left_ -= rank_seconds(task);
     if (status == TaskStatus::interrupted) return;
     count(status, 1);
     if (status != TaskStatus::done) {
       for (long c = scheduler_.first_child(task); c >= 0; c = scheduler_.next_sibling(c)) {
-        left_ -= scheduler_.expected(c);
+        left_ -= rank_seconds(c);
         scheduler_.dropped(c, status);
       }
     }
     if (patient_is_settled(task)) remove_work(task);
     if (model_.learned() >= next_fit_ && Clock::now() >= fit_not_before_) refit();
   }
+
+  [[nodiscard]] double rank_seconds(long task) const { return scheduler_.expected(task) * scheduler_.width(task); }
 
   [[nodiscard]] bool is_settled(long task) const {
     const TaskStatus s = scheduler_.status(task);
@@ -449,7 +471,7 @@ class Book {
       const TaskStatus status = scheduler_.status(task);
       if (status != TaskStatus::pending && status != TaskStatus::running) continue;
       if (status == TaskStatus::pending) scheduler_.expect(task, model_.predict(features(task)));
-      left_ += scheduler_.expected(task);
+      left_ += rank_seconds(task);
     }
     scheduler_.reorder();
     fit_not_before_ = Clock::now() + std::chrono::duration_cast<Clock::duration>((Clock::now() - start) / fit_share);
@@ -465,7 +487,8 @@ class Book {
     counts_.running = scheduler_.running();
     counts_.elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
     counts_.efficiency = state.efficiency();
-    counts_.left = std::max(0.0, left_) / std::max(1, scheduler_.groups());
+    const int workers = scheduler_.groups() * widths_.front();
+    counts_.left = model_.learned() > 0 ? std::max(0.0, left_) / std::max(1, workers) : -1;
     if (options_.progress) options_.progress(counts_);
   }
 
@@ -485,7 +508,7 @@ class Book {
   std::vector<double> features_;
   CohortProgress counts_;
   Clock::time_point begin_;
-  double left_ = 0;  // [s] expected for what is not settled
+  double left_ = 0;  // [rank s] expected for what is not settled
   long next_fit_ = 8;
   Clock::time_point fit_not_before_;
 };
@@ -499,7 +522,7 @@ std::vector<std::uint64_t> open_ledger(const Deck& deck, const CohortOptions& op
   const long patients = deck.integer(cohort::patients);
   std::vector<std::uint64_t> blocks{static_cast<std::uint64_t>(patients)};
   if (const auto before = ledger->meta("deck"); old && before) {
-    const std::string shard = ledger->meta("shard").value_or("0/1");
+    const std::string shard = ledger->meta("shard").value_or("whole");
     if (shard != shard_text(options))
       throw InputError(fmt::format("{} holds shard {} of a cohort: go on with it by `sanctuary resume {}`",
                                    options.directory.string(), shard, options.directory.string()));
@@ -516,9 +539,7 @@ std::vector<std::uint64_t> open_ledger(const Deck& deck, const CohortOptions& op
   }
   ledger->set_meta("deck", deck.resolved());
   ledger->set_meta("finished", "no");
-  std::string text;
-  for (const std::uint64_t block : blocks) text += (text.empty() ? "" : ",") + std::to_string(block);
-  ledger->set_meta("blocks", text);
+  ledger->set_meta("blocks", blocks_text(blocks));
   write_text_atomically(options.directory / "deck.ini", deck.resolved());
   ledger->commit();
   return blocks;
@@ -530,8 +551,16 @@ std::vector<std::uint64_t> shared(MPI_Comm comm, const std::vector<std::uint64_t
   return {list.begin(), list.end()};
 }
 
-void tell(const TableSummary& summary, const std::filesystem::path& directory) {
-  if (!summary.remark.empty()) log::warning("{}: {}", directory.string(), summary.remark);
+// What the tables rest on, in a line; warnings go to the log.
+std::string told(const TableSummary& summary, const CohortPlan& plan, const std::filesystem::path& directory) {
+  for (const std::string& remark : summary.remarks) log::warning("{}: {}", directory.string(), remark);
+  std::string text = fmt::format("{} of {} patients count", summary.accepted, plan.patients());
+  for (std::size_t i = 0; i < summary.outside.size(); ++i) {
+    if (summary.outside[i] > 0)
+      text += fmt::format(", {} outside [plausible] {}", summary.outside[i], plan.plausible()[i].endpoint);
+  }
+  if (!plan.targets().empty()) text += fmt::format("; effective sample size {:.1f}", summary.effective);
+  return text;
 }
 
 }  // namespace
@@ -540,20 +569,21 @@ std::filesystem::path shard_folder(const std::filesystem::path& directory, long 
   return directory / "shards" / fmt::format("{}_of_{}", shard, shards);
 }
 
-CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& given) {
+CohortResult run_cohort(MPI_Comm comm, const Deck& as_given, const CohortOptions& given) {
   const double begin = MPI_Wtime();
+  const Deck deck = with_arms(comm, as_given);
   CohortOptions options = given;
-  if (options.shards > 1) options.directory = shard_folder(given.directory, given.shard, given.shards);
+  if (options.is_shard) options.directory = shard_folder(given.directory, given.shard, given.shards);
   const int workers = pool_workers(size_of(comm));
   // The deck, and the ranks it asks for, are judged before a folder is made for it.
   std::optional<CohortPlan> plan;
   std::optional<Ledger> ledger;
   std::vector<std::uint64_t> blocks;
-  plan.emplace(comm, deck);
+  plan.emplace(deck);
   together(comm, [&] { (void)plan->widths(workers); });
   on_root(comm, [&] { blocks = open_ledger(deck, options, ledger); });
   blocks = shared(comm, blocks);
-  if (blocks.size() > 1 && deck.text(cohort::design) == "latin_hypercube") plan.emplace(comm, deck, blocks);
+  if (blocks.size() > 1 && deck.text(cohort::design) == "latin_hypercube") plan.emplace(deck, blocks);
   std::vector<int> widths;
   together(comm, [&] { widths = plan->widths(workers); });
   std::optional<Book> book;
@@ -583,7 +613,8 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
     ledger->commit();
     const CohortProgress& c = book->counts();
     counts = {c.done, c.failed, c.rejected, c.tasks - c.done - c.failed - c.rejected};
-    if (all && options.shards == 1) tell(write_tables(*plan, *ledger, options.directory), options.directory);
+    if (all && !options.is_shard)
+      result.tables_text = told(write_tables(*plan, *ledger, options.directory), *plan, options.directory);
     if (all) {
       std::error_code ignored;
       std::filesystem::remove_all(options.directory / "work", ignored);
@@ -592,6 +623,7 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
     }
   });
   broadcast(comm, counts);
+  result.tables_text = broadcast(comm, result.tables_text);
   result.tables = MPI_Wtime() - end;
   result.start_up = start_up;
   result.done = counts[0];
@@ -605,10 +637,14 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& gi
   return result;
 }
 
-CohortResult merge_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& options) {
+CohortResult merge_cohort(MPI_Comm comm, const Deck& as_given, const CohortOptions& given) {
+  const Deck deck = with_arms(comm, as_given);
+  CohortOptions options = given;
+  options.extend = true;  // the shards were extended already
   CohortResult result;
   std::vector<long> counts(4, 0);
   std::vector<std::uint64_t> blocks;
+  std::string variants;
   long shards = 0;
   on_root(comm, [&] {
     const auto folder = options.directory / "shards";
@@ -641,6 +677,13 @@ CohortResult merge_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& 
                         "run it anew from the first number of patients on",
                         shard.string()));
       blocks = mine;
+      const std::string names = ledger.meta("variants").value_or("");
+      if (!variants.empty() && names != variants)
+        throw InputError(
+            fmt::format("{}: its arms were added in another order ({}) than those of the shards before ({}); "
+                        "run it anew",
+                        shard.string(), names, variants));
+      variants = names;
       if (ledger.meta("finished").value_or("") != "yes")
         missing.push_back(fmt::format("{} (not finished)", shard.filename().string()));
     }
@@ -653,16 +696,14 @@ CohortResult merge_cohort(MPI_Comm comm, const Deck& deck, const CohortOptions& 
   });
   blocks = shared(comm, blocks);
   const bool hypercube = deck.text(cohort::design) == "latin_hypercube";
-  const CohortPlan plan(comm, deck, hypercube ? blocks : std::vector<std::uint64_t>{});
+  const CohortPlan plan(deck, hypercube ? blocks : std::vector<std::uint64_t>{});
   on_root(comm, [&] {
     std::optional<Ledger> ledger;
     (void)open_ledger(deck, options, ledger);
-    for (long s = 0; s < shards; ++s) {
-      const auto shard = shard_folder(options.directory, s, shards);
-      ledger->absorb(shard);
-      ledger->set_meta("variants", Ledger(shard).meta("variants").value_or(""));
-    }
-    tell(write_tables(plan, *ledger, options.directory), options.directory);
+    for (long s = 0; s < shards; ++s) ledger->absorb(shard_folder(options.directory, s, shards));
+    ledger->set_meta("variants", variants);
+    ledger->set_meta("blocks", blocks_text(blocks));
+    result.tables_text = told(write_tables(plan, *ledger, options.directory), plan, options.directory);
     ledger->set_meta("finished", "yes");
     ledger->commit();
     auto by = ledger->counts();

@@ -25,8 +25,9 @@ struct CohortProgress {
 struct CohortOptions {
   std::filesystem::path directory;
   std::string command, git_hash, program_version;
-  bool extend = false;                   ///< the deck may ask for more patients or arms than the folder holds
-  bool retry_failed = false;             ///< tasks that failed are done again
+  bool extend = false;        ///< the deck may ask for more patients or arms than the folder holds
+  bool retry_failed = false;  ///< tasks that failed are done again
+  bool is_shard = false;
   long shard = 0, shards = 1;            ///< this run takes patients shard, shard + shards, ... into DIR/shards
   std::function<bool()> stop_requested;  ///< true on any rank: stop early, with everything saved
   std::function<void(const CohortProgress&)> progress;  ///< called on rank 0 a few times a second; may be empty
@@ -41,6 +42,7 @@ struct CohortResult {
   double elapsed = 0, efficiency = 1;
   double start_up = 0, tables = 0;  ///< [s] until the first order could go out, and for the tables at the end
   std::filesystem::path directory;
+  std::string tables_text = {};  ///< what the tables rest on, where they were written; on rank 0 after a merge
 };
 
 /// Runs every patient of a cohort in every arm, goes on where an earlier run of the same deck stopped or was killed,

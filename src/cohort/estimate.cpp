@@ -17,13 +17,14 @@ namespace {
 // oxygen before treatment, a saved baseline.
 constexpr double bytes_per_cell = 2900, seconds_per_cell_step = 7e-6, seconds_per_cell_baseline = 1e-4,
                  baseline_bytes_per_cell = 100;
+constexpr double field_bytes_per_cell = 250, checkpoint_bytes_per_cell = 400;  // an output time, what a run keeps
 constexpr double steps_after_a_dose = 50;
 constexpr double ledger_bytes_per_task = 3000;  // a row of endpoints and a few visits
 constexpr int cores_of_a_node = 64;
 constexpr long looked_at = 16;  // patients
 
 struct TaskCost {
-  double seconds = 0, bytes = 0, baseline_bytes = 0;
+  double seconds = 0, bytes = 0, baseline_bytes = 0, run_bytes = 0;
 };
 
 TaskCost cost_of(const CohortPlan& plan, long patient, std::size_t variant) {
@@ -37,6 +38,8 @@ TaskCost cost_of(const CohortPlan& plan, long patient, std::size_t variant) {
     cost.baseline_bytes = cells * baseline_bytes_per_cell;
     return cost;
   }
+  cost.run_bytes =
+      cells * (field_bytes_per_cell * static_cast<double>(settings.output_times.size()) + checkpoint_bytes_per_cell);
   double steps = settings.duration / settings.largest_step;
   for (const Drug& drug : settings.drugs) steps += steps_after_a_dose * static_cast<double>(drug.doses.size());
   cost.seconds =
@@ -57,11 +60,11 @@ std::string size_text(double bytes) {
 }  // namespace
 
 std::string cohort_estimate(MPI_Comm comm, const Deck& deck, int ranks) {
-  const CohortPlan plan(comm, deck);
+  const CohortPlan plan(with_arms(comm, deck));
   const int workers = pool_workers(ranks);
   const std::vector<int> widths = plan.widths(std::max(workers, static_cast<int>(deck.integer(cohort::group_width))));
   const long patients = plan.patients(), looked = std::min(patients, looked_at);
-  double total = 0, longest_chain = 0, memory = 0, baseline = 0;
+  double total = 0, longest_chain = 0, memory = 0, baseline = 0, run = 0;
   int widest = 1;
   for (long i = 0; i < looked; ++i) {
     const long p = i * (patients / looked);
@@ -73,6 +76,7 @@ std::string cohort_estimate(MPI_Comm comm, const Deck& deck, int ranks) {
       memory = std::max(memory, cost.bytes / width);
       widest = std::max(widest, width);
       saved += cost.baseline_bytes;
+      run = std::max(run, cost.run_bytes);
       double& chain = plan.variants()[v].is_baseline ? before : longest_arm;
       chain = std::max(chain, cost.seconds / width);
     }
@@ -101,7 +105,8 @@ std::string cohort_estimate(MPI_Comm comm, const Deck& deck, int ranks) {
   text += fmt::format("\ndisk: ledger and tables about {}; up to {} of saved baselines at a time ({} files)",
                       size_text(2 * ledger_bytes_per_task * static_cast<double>(plan.tasks())),
                       size_text(open * baseline), open);
-  if (files > 0) text += fmt::format("; {:.0f} run folders with fields (cohort.keep_runs = all)", files);
+  if (files > 0)
+    text += fmt::format("; {:.0f} run folders of about {} each (cohort.keep_runs = all)", files, size_text(run));
   text += "\nfiles at the end: " + fmt::format("{:.0f}\n", 5 + files * 20);
   return text;
 }

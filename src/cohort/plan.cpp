@@ -63,18 +63,18 @@ double grid_cells(const Deck& deck) {
   return count;
 }
 
-CohortPlan::CohortPlan(MPI_Comm comm, Deck deck, std::vector<std::uint64_t> blocks)
+CohortPlan::CohortPlan(Deck deck, std::vector<std::uint64_t> blocks)
     : deck_(std::move(deck)),
       patients_(deck_.integer(cohort::patients)),
       seed_(static_cast<std::uint64_t>(deck_.integer(cohort::seed))),
       geometries_(deck_.integer(cohort::geometries)) {
-  read_arms(comm);
+  read_arms();
   read_design(std::move(blocks));
   make_variants();
   try_patients();
 }
 
-void CohortPlan::read_arms(MPI_Comm comm) {
+void CohortPlan::read_arms() {
   arm_names_ = deck_.names("arm");
   if (arm_names_.empty()) {
     arm_names_ = {"treatment"};
@@ -94,16 +94,8 @@ void CohortPlan::read_arms(MPI_Comm comm) {
         throw InputError(fmt::format("{}: an arm changes keys of the patient alone", place(change, "arm." + name)));
       made.own.push_back(change.key);
     }
-    std::optional<DeckTexts> texts;
-    if (deck_.given(arm::deck, name) && !deck_.text(arm::deck, name).empty()) texts = texts_of_arm(comm, deck_, name);
     try {
-      if (texts) {
-        const Deck alone = Deck::from_texts(*texts, {}, program_catalogue());
-        for (const Deck::Entry& e : alone.entries()) {
-          if (!e.is_default) made.own.push_back(e.key);
-        }
-      }
-      made.deck = deck_.over(changes, texts ? &*texts : nullptr, program_catalogue());
+      made.deck = deck_.over(changes, nullptr, program_catalogue());
     } catch (const InputError& error) {
       throw InputError(fmt::format("[arm.{}]: {}", name, error.what()));
     }
@@ -137,15 +129,9 @@ void CohortPlan::read_design(std::vector<std::uint64_t> blocks) {
       const bool has = name.empty() || std::find(members.begin(), members.end(), name) != members.end();
       templates_[a].varies.push_back(has);
       anywhere |= has;
-      const bool changed =
-          std::find(templates_[a].own.begin(), templates_[a].own.end(), entry.key) != templates_[a].own.end();
-      // What an arm's deck gives (a drug's own value) is what the draw replaces; what the arm's section gives is not.
-      if (changed && deck_.names("arm").size() > a) {
-        const auto own = deck_.open(arm::key, arm_names_[a]);
-        if (std::any_of(own.begin(), own.end(), [&](const Deck::Open& o) { return o.key == entry.key; }))
-          throw InputError(
-              fmt::format("{}: [arm.{}] gives this key as well; expected it in one of the two", where, arm_names_[a]));
-      }
+      if (std::find(templates_[a].own.begin(), templates_[a].own.end(), entry.key) != templates_[a].own.end())
+        throw InputError(
+            fmt::format("{}: [arm.{}] gives this key as well; expected it in one of the two", where, arm_names_[a]));
     }
     if (!anywhere)
       throw InputError(
@@ -187,6 +173,12 @@ void CohortPlan::read_design(std::vector<std::uint64_t> blocks) {
                     "it, such as {}",
                     deck_.where(cohort::patients), plan.keys.size(), group, (patients_ / group + 1) * group));
 
+  std::vector<std::string> endpoints = deck_.texts(cohort::sensitivity);
+  std::sort(endpoints.begin(), endpoints.end());
+  if (const auto twice = std::adjacent_find(endpoints.begin(), endpoints.end()); twice != endpoints.end())
+    throw InputError(
+        fmt::format("{}: '{}' is given twice; expected each endpoint once", deck_.where(cohort::sensitivity), *twice));
+
   for (const Deck::Open& entry : deck_.open(plausible::key)) {
     const std::string at = place(entry, "plausible");
     const std::string_view text = trimmed(entry.text);
@@ -202,17 +194,57 @@ void CohortPlan::read_design(std::vector<std::uint64_t> blocks) {
     if (!(plausible_.back().lowest < plausible_.back().highest))
       throw InputError(fmt::format("{}: the bounds are the wrong way round", at));
   }
-  static constexpr Parameter endpoint{.key = "endpoint"};
   for (const Deck::Open& entry : deck_.open(target::key)) {
-    const auto varied =
-        static_cast<std::size_t>(std::find(plan.keys.begin(), plan.keys.end(), entry.key) - plan.keys.begin());
     try {
-      targets_.push_back({entry.key, varied,
-                          Variation::parse(varied < plan.keys.size() ? *parameters_[varied] : endpoint, entry.text)});
+      targets_.push_back(target_of(entry, plan.keys));
     } catch (const InputError& error) {
       throw InputError(fmt::format("{}: {}", place(entry, "target"), error.what()));
     }
   }
+}
+
+Target CohortPlan::target_of(const Deck::Open& entry, const std::vector<std::string>& keys) const {
+  static constexpr Parameter endpoint{.key = "endpoint"};
+  const auto varied = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), entry.key) - keys.begin());
+  const bool is_drawn = varied < keys.size();
+  Target target{entry.key, varied, Variation::parse(is_drawn ? *parameters_[varied] : endpoint, entry.text), {}};
+  if (!is_drawn) return target;
+  const Variation& drawn = laws_[varied];
+  if (target.law.is_choice() != drawn.is_choice())
+    throw InputError(fmt::format("the key varies by {}; expected a target of the same kind", drawn.describe()));
+  // The draw and the target may list the items in different orders.
+  const std::vector<std::string>& items = target.law.items();
+  for (const std::string& item : drawn.items()) {
+    const auto found = std::find(items.begin(), items.end(), item);
+    if (found == items.end())
+      throw InputError(fmt::format("no share for '{}', which [vary] draws; expected all of its items", item));
+    target.item_of.push_back(static_cast<std::size_t>(found - items.begin()));
+  }
+  return target;
+}
+
+Deck with_arms(MPI_Comm comm, const Deck& deck) {
+  std::vector<Deck::Open> changes;
+  for (const std::string& name : deck.names("arm")) {
+    if (!deck.given(arm::deck, name) || deck.text(arm::deck, name).empty()) continue;
+    const DeckTexts texts = texts_of_arm(comm, deck, name);
+    Deck over;
+    try {
+      over = deck.over({}, &texts, program_catalogue());
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("[arm.{}]: {}", name, error.what()));
+    }
+    const auto holds = [](const std::vector<Deck::Open>& list, const std::string& key) {
+      return std::any_of(list.begin(), list.end(), [&](const Deck::Open& o) { return o.key == key; });
+    };
+    const std::vector<Deck::Open> own = deck.open(arm::key, name), varied = deck.open(vary::key);
+    for (const Deck::Open& given : over.given()) {
+      if (texts.text.contains(given.origin.file) && !holds(own, given.key) && !holds(varied, given.key))
+        changes.push_back({fmt::format("arm.{}.{}", name, given.key), given.text, given.origin});
+    }
+    changes.push_back({full_key(arm::deck, name), "\"\"", {deck.file(), 0}});
+  }
+  return changes.empty() ? deck : deck.over(changes, nullptr, cohort_catalogue());
 }
 
 void CohortPlan::make_variants() {

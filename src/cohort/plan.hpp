@@ -24,6 +24,7 @@ struct Target {
   std::string name;
   std::size_t varied = 0;  ///< index of the varied parameter; as many as there are: an endpoint
   Variation law;
+  std::vector<std::size_t> item_of = {};  ///< of each item of a varied choice: its place in the items of the law
 };
 
 /// What a patient is put through: the state before treatment, or an arm.
@@ -47,9 +48,9 @@ struct Draw {
 /// patient * variants + variant.
 class CohortPlan {
  public:
-  /// Reads the arms' decks on rank 0 of `comm` and judges everything: InputErrors name file, line and key. `blocks`:
-  /// sizes of the Latin hypercubes of an extended cohort; empty: one. Collective.
-  CohortPlan(MPI_Comm comm, Deck deck, std::vector<std::uint64_t> blocks = {});
+  /// Takes a deck whose arms hold all they change (`with_arms`) and judges it: InputErrors name file, line and key.
+  /// `blocks`: sizes of the Latin hypercubes of an extended cohort; empty: one. Serial.
+  explicit CohortPlan(Deck deck, std::vector<std::uint64_t> blocks = {});
 
   [[nodiscard]] const Deck& deck() const { return deck_; }
   [[nodiscard]] long patients() const { return patients_; }
@@ -91,8 +92,9 @@ class CohortPlan {
     std::vector<std::string> own;  // keys that the arm itself gives
     double cells = 0;
   };
-  void read_arms(MPI_Comm comm);
+  void read_arms();
   void read_design(std::vector<std::uint64_t> blocks);
+  [[nodiscard]] Target target_of(const Deck::Open& entry, const std::vector<std::string>& keys) const;
   void make_variants();
   void try_patients() const;
   [[nodiscard]] const Template& template_of(std::size_t variant) const { return templates_[template_of_[variant]]; }
@@ -115,6 +117,10 @@ class CohortPlan {
   mutable std::map<std::string, double> cells_said_;         // by the text that is drawn
   mutable std::pair<long, double> cells_of_last_{-1, 0};     // of the patient asked for last
 };
+
+/// The deck of a cohort with what the decks of its arms say in their sections, so that it rests on no other file. Keys
+/// that vary stay out: the draw replaces them. Collective on `comm`.
+[[nodiscard]] Deck with_arms(MPI_Comm comm, const Deck& deck);
 
 /// Grid cells that a patient's deck asks for.
 [[nodiscard]] double grid_cells(const Deck& deck);

@@ -118,7 +118,9 @@ TableSummary weigh(const CohortPlan& plan, Loaded& all) {
         throw InputError(fmt::format("[target] {}: no such endpoint before treatment", target.name));
       const std::vector<double>& from = drawn ? all.draws[target.varied] : column->second;
       auto& mine = values.emplace_back();
-      for (const std::size_t p : accepted) mine.push_back(from[p]);
+      for (const std::size_t p : accepted)
+        mine.push_back(target.item_of.empty() ? from[p]
+                                              : static_cast<double>(target.item_of[static_cast<std::size_t>(from[p])]));
       targets.push_back({target.name, &target.law, mine});
     }
     WeightOptions options;
@@ -127,9 +129,26 @@ TableSummary weigh(const CohortPlan& plan, Loaded& all) {
     for (std::size_t i = 0; i < accepted.size(); ++i) all.weight[accepted[i]] = found.weights[i];
     summary.effective = found.effective;
   } catch (const InputError& error) {
-    summary.remark = std::string("no weights: ") + error.what();
+    summary.remarks.push_back(std::string("no weights: ") + error.what());
   }
   return summary;
+}
+
+/// How many patients lie outside each plausible bound, in any state before treatment.
+std::vector<long> outside(const CohortPlan& plan, const Loaded& all) {
+  std::vector<long> counts(plan.plausible().size(), 0);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const Plausibility& bound = plan.plausible()[i];
+    std::vector<char> is_outside(static_cast<std::size_t>(plan.patients()), 0);
+    for (std::size_t v = 0; v < plan.variants().size(); ++v) {
+      const auto column = all.values[v].find(bound.endpoint);
+      if (!plan.variants()[v].is_baseline || column == all.values[v].end()) continue;
+      for (std::size_t p = 0; p < is_outside.size(); ++p)
+        is_outside[p] |= column->second[p] < bound.lowest || column->second[p] > bound.highest;
+    }
+    counts[i] = std::count(is_outside.begin(), is_outside.end(), 1);
+  }
+  return counts;
 }
 
 std::string number_text(double value) { return std::isnan(value) ? "" : shortest(value); }
@@ -187,19 +206,30 @@ struct Sensitivity {
   Columns columns;
 };
 
-std::vector<Sensitivity> sensitivities(const CohortPlan& plan, const Loaded& all) {
+std::vector<Sensitivity> sensitivities(const CohortPlan& plan, const Loaded& all, TableSummary& summary) {
   std::vector<Sensitivity> found;
   if (all.draws.empty()) return found;
   const bool saltelli = plan.design().plan().kind == DesignKind::saltelli;
+  const bool asked = plan.deck().given(cohort::sensitivity);
+  for (const std::string& endpoint : plan.deck().texts(cohort::sensitivity)) {
+    const bool anywhere =
+        std::any_of(all.values.begin(), all.values.end(), [&](const Columns& c) { return c.contains(endpoint); });
+    if (asked && !anywhere)
+      summary.remarks.push_back(fmt::format("cohort.sensitivity: no arm has an endpoint '{}'", endpoint));
+  }
   for (std::size_t v = 0; v < plan.variants().size(); ++v) {
     if (plan.variants()[v].is_baseline) continue;
     for (const std::string& endpoint : plan.deck().texts(cohort::sensitivity)) {
-      const auto column = all.values[v].find(endpoint);
-      if (column == all.values[v].end()) continue;
+      const auto found_column = all.values[v].find(endpoint);
+      if (found_column == all.values[v].end()) continue;
+      std::vector<double> outputs = found_column->second;
+      for (std::size_t p = 0; p < outputs.size(); ++p) {
+        if (all.weight[p] == 0) outputs[p] = missing;  // rejected or failed
+      }
       Sensitivity one{plan.variants()[v].name, endpoint, 0, 0, {}};
       if (saltelli) {
-        const SobolIndices indices = sobol_indices(column->second, all.draws.size(),
-                                                   static_cast<std::uint64_t>(plan.deck().integer(cohort::seed)));
+        const SobolIndices indices =
+            sobol_indices(outputs, all.draws.size(), static_cast<std::uint64_t>(plan.deck().integer(cohort::seed)));
         one.used = static_cast<double>(indices.groups);
         one.dropped = static_cast<double>(indices.dropped);
         for (const auto& [name, list] :
@@ -212,9 +242,9 @@ std::vector<Sensitivity> sensitivities(const CohortPlan& plan, const Loaded& all
           }
         }
       } else {
-        const RankCorrelations ranks = rank_correlations(all.draws, column->second);
+        const RankCorrelations ranks = rank_correlations(all.draws, outputs);
         one.used = static_cast<double>(ranks.rows);
-        one.dropped = static_cast<double>(column->second.size()) - one.used;
+        one.dropped = static_cast<double>(outputs.size()) - one.used;
         for (const RankCorrelation& r : ranks.inputs) {
           one.columns["rank_correlation"].push_back(r.coefficient);
           one.columns["p_value"].push_back(r.p_value);
@@ -258,7 +288,17 @@ void write_hdf5(const CohortPlan& plan, const Loaded& all, const std::vector<Sen
   file.write("/deck", plan.deck().resolved());
   file.attribute("/", "accepted", summary.accepted);
   file.attribute("/", "effective_sample_size", summary.effective);
-  file.attribute("/", "remark", summary.remark);
+  std::string remarks;
+  for (const std::string& remark : summary.remarks) remarks += (remarks.empty() ? "" : "\n") + remark;
+  file.attribute("/", "remark", remarks);
+  file.group("/plausible");
+  for (std::size_t i = 0; i < plan.plausible().size(); ++i) {
+    const Plausibility& bound = plan.plausible()[i];
+    file.group("/plausible/" + bound.endpoint);
+    file.attribute("/plausible/" + bound.endpoint, "lowest", bound.lowest);
+    file.attribute("/plausible/" + bound.endpoint, "highest", bound.highest);
+    file.attribute("/plausible/" + bound.endpoint, "outside", summary.outside[i]);
+  }
   std::vector<long> numbers(patients);
   std::iota(numbers.begin(), numbers.end(), 0L);
   file.group("/patients");
@@ -337,8 +377,9 @@ void write_hdf5(const CohortPlan& plan, const Loaded& all, const std::vector<Sen
 
 TableSummary write_tables(const CohortPlan& plan, Ledger& ledger, const std::filesystem::path& directory) {
   Loaded all = load(plan, ledger);
-  const TableSummary summary = weigh(plan, all);
-  const std::vector<Sensitivity> sensitivity = sensitivities(plan, all);
+  TableSummary summary = weigh(plan, all);
+  summary.outside = outside(plan, all);
+  const std::vector<Sensitivity> sensitivity = sensitivities(plan, all, summary);
   into_ledger(plan, all, sensitivity, ledger);
   write_text_atomically(directory / "cohort.csv", csv(plan, all));
   write_hdf5(plan, all, sensitivity, summary, ledger, directory / "cohort.h5");

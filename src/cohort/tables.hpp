@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "cohort/plan.hpp"
 #include "io/ledger.hpp"
@@ -9,9 +10,10 @@ namespace sanctuary {
 
 /// How much of a cohort its tables rest on.
 struct TableSummary {
-  long accepted = 0;     ///< patients whose state before treatment was plausible
-  double effective = 0;  ///< effective sample size of the weights
-  std::string remark;    ///< why there are no weights, where they were asked for; else empty
+  long accepted = 0;                 ///< patients whose state before treatment was plausible
+  double effective = 0;              ///< effective sample size of the weights
+  std::vector<long> outside;         ///< patients outside each plausible bound
+  std::vector<std::string> remarks;  ///< such as why there are no weights
 };
 
 /// Makes what follows from a finished cohort: weights of the patients, sensitivities (both into the ledger as well),

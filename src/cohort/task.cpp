@@ -217,7 +217,7 @@ TaskReport run_task(MPI_Comm group, const TaskSetting& setting, const TaskOrder&
       const auto baseline =
           work_folder(setting.directory, order.patient, plan.variants()[static_cast<std::size_t>(variant.parent)].name);
       int there = 0;
-      on_root(group, [&] { there = std::filesystem::exists(baseline); });
+      on_root(group, [&] { there = std::filesystem::exists(baseline / "checkpoints" / "baseline.h5"); });
       MPI_Bcast(&there, 1, MPI_INT, 0, group);
       if (there) options.baseline = baseline;  // else it is computed again
     }

@@ -22,11 +22,10 @@ constexpr auto without_effect = std::to_array<std::string_view>(
      "mechanisms.clone_resistance",
      // cycling shares follow from oxygen
      "cycling.", "mechanisms.quiescence",
-     // how long the run is, what is written, what is made of it (perfusion_velocity counts: the perfused fraction of
-     // open
-     // vessels is part of the state)
-     "patient.duration", "patient.cycle", "output.", "tumour.doubling_time", "outcomes.rim_width",
-     "outcomes.viable_mask", "outcomes.smallest_region", "outcomes.histogram_bins"});
+     // how long the run is, what is written, what is made of it (perfusion_velocity and rim_width count: the perfused
+     // fraction of open vessels is part of the state, the pressure of the rim an endpoint of it)
+     "patient.duration", "patient.cycle", "output.", "tumour.doubling_time", "outcomes.viable_mask",
+     "outcomes.smallest_region", "outcomes.histogram_bins"});
 
 bool counts(const std::string& key) {
   return std::none_of(without_effect.begin(), without_effect.end(),

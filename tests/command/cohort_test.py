@@ -1,5 +1,6 @@
 """What becomes of patients that fail or are implausible, of a cohort that is extended, interrupted, given another deck
 or a folder that is in use, and what is said about a wrong deck."""
+import csv
 import pathlib
 import re
 import signal
@@ -293,6 +294,49 @@ def width_by_size(folder):
     expect(parents[found[0, "dense"]["parent"]] == "baseline_2" and parents[found[0, "dox"]["parent"]] == "baseline", "parents")
 
 
+def targets(folder):
+    """Weights give the items of a choice the shares asked for, in whatever order they are listed; the tables' keys may be
+    corrected afterwards."""
+    text = SMALL.replace("[vary]", "[vary]\nmechanisms.quiescence = choice(on: 0.7, off: 0.3)")
+    text = text.replace("patients = 6", "patients = 12\nsensitivity = log_kil").replace("[0.4, 1]", "[0, 1]")
+    text += "[target]\nmechanisms.quiescence = choice(off: 0.9, on: 0.1)\n"
+    written(folder, "weights.ini", text)
+    result = done_with(folder, "weights", 0, deck="weights.ini", ranks=3)
+    expect("no arm has an endpoint 'log_kil'" in result.stderr and "effective sample size" in result.stdout, result.stderr + result.stdout)
+    with open(folder / "weights/cohort.csv", encoding="utf-8") as table:
+        kept = [row for row in csv.DictReader(table) if row["arm"] == "dox"]
+    shares = {item: sum(float(r["weight"]) for r in kept if r["mechanisms.quiescence"] == item) for item in ("on", "off")}
+    expect(abs(shares["off"] / 12 - 0.9) < 1e-6 and abs(shares["on"] / 12 - 0.1) < 1e-6, f"weighted shares: {shares}")
+    before = tasks(folder / "weights")
+    written(folder, "weights.ini", text.replace("log_kil", "log_kill").replace("off: 0.9, on: 0.1", "off: 0.5, on: 0.5"))
+    result = done_with(folder, "weights", 0, deck="weights.ini")
+    expect(tasks(folder / "weights") == before and "no arm has" not in result.stderr, "the tables alone are made anew")
+    found = rows(folder / "weights", "SELECT * FROM sensitivity WHERE endpoint = 'log_kill'")
+    expect(len(found) == 3, f"sensitivities of log_kill by three keys in the arm that has it: {found}")
+    for change, said in ((("choice(off: 0.9, on: 0.1)", "choice(off: 1)"), "no share for 'on'"),
+                         (("choice(off: 0.9, on: 0.1)", "uniform(0, 1)"), "no single number")):
+        written(folder, "weights.ini", text.replace(*change))
+        result = run(folder, "cohort", "weights.ini", "--dry-run")
+        expect(result.returncode == 2 and said in result.stderr and "target.mechanisms.quiescence" in result.stderr, result.stderr)
+
+
+def arm_decks(folder):
+    """What an arm's deck says belongs to the cohort: it is kept, and another content is another deck."""
+    drug = (SOURCE / "decks/drugs/doxorubicin.ini").read_text(encoding="utf-8")
+    written(folder, "drug.ini", drug)
+    written(folder, "arms.ini", SMALL.replace(f"{SOURCE}/decks/drugs/doxorubicin.ini", "drug.ini"))
+    done_with(folder, "arms", 0, deck="arms.ini")
+    before = state_of(folder / "arms")
+    written(folder, "drug.ini", drug.replace("hill = 1 ", "hill = 2 "))
+    result = run(folder, "cohort", "arms.ini", "-o", "arms", "--set", "cohort.patients=8", "--extend")
+    expect(result.returncode == 2 and "arm.dox.drug.doxorubicin.hill: was 1, is 2" in result.stderr, result.stderr)
+    expect({k: v for k, v in state_of(folder / "arms").items() if "lock" not in k.name} ==
+           {k: v for k, v in before.items() if "lock" not in k.name}, "something was written")
+    (folder / "drug.ini").unlink()
+    result = run(folder, "resume", "arms")
+    expect(result.returncode == 0, f"without the arm's deck: exit {result.returncode}: {result.stderr}")
+
+
 def looked_at(folder):
     """check, --dry-run and simulate on the deck of a cohort; nothing is written."""
     before = state_of(folder)
@@ -313,7 +357,8 @@ if __name__ == "__main__":
         here = pathlib.Path(place)
         written(here, "deck.ini", SMALL)
         for test in (looked_at, implausible, failures, budgets, other_deck, extended, two_at_once, signals,
-                     too_few_ranks, wrong_decks, unknown_endpoint, width_by_size):
+                     too_few_ranks, wrong_decks, unknown_endpoint, width_by_size,
+                     targets, arm_decks):
             if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
                 continue
             begin_ = time.monotonic()

@@ -35,7 +35,7 @@ std::pair<long, long> shard_of(const std::string& text) {
 
 std::string end_text(const CohortResult& r) {
   std::string text = fmt::format("{}: {} done", r.directory.string(), r.done);
-  if (r.rejected > 0) text += fmt::format(", {} rejected as implausible", r.rejected);
+  if (r.rejected > 0) text += fmt::format(", {} of rejected patients", r.rejected);
   if (r.failed > 0)
     text += fmt::format(", {} failed (reasons in ledger.sqlite, decks in failed/; --retry-failed does them again)",
                         r.failed);
@@ -43,6 +43,7 @@ std::string end_text(const CohortResult& r) {
   if (r.elapsed > 0)
     text += fmt::format("\n  {} on tasks, {:.1f} % of the workers' time", duration_text(r.elapsed), 100 * r.efficiency);
   text += "\n";
+  if (!r.tables_text.empty()) text += "  " + r.tables_text + "\n";
   if (r.code == ExitCode::stopped)
     text += fmt::format(
         "  stopped on request with everything saved: run the same command again, or `sanctuary resume {}`\n",
@@ -65,7 +66,9 @@ int run(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path
   options.program_version = build_info::version;
   options.extend = has("extend");
   options.retry_failed = has("retry-failed");
-  if (!shard.empty()) std::tie(options.shard, options.shards) = shard_of(shard);
+  options.is_shard = !shard.empty();
+  if (options.is_shard) std::tie(options.shard, options.shards) = shard_of(shard);
+  if (options.is_shard && has("merge")) throw InputError("--merge joins all shards; expected it without --shard");
   options.stop_requested = signal_came;
   std::optional<Progress> progress;
   options.progress = [&](const CohortProgress& p) {
@@ -112,9 +115,9 @@ bool holds_cohort(MPI_Comm comm, const std::filesystem::path& directory) {
 
 int resume_cohort(MPI_Comm comm, const Invocation& invocation, const std::filesystem::path& directory) {
   std::string shard;
-  on_root(comm, [&] { shard = Ledger(directory).meta("shard").value_or("0/1"); });
+  on_root(comm, [&] { shard = Ledger(directory).meta("shard").value_or("whole"); });
   shard = broadcast(comm, shard);
-  if (shard == "0/1") return run(comm, invocation, directory / "deck.ini", directory, "");
+  if (shard == "whole") return run(comm, invocation, directory / "deck.ini", directory, "");
   const auto whole = std::filesystem::absolute(directory / ".").parent_path().parent_path().parent_path();
   return run(comm, invocation, directory / "deck.ini", whole, shard);
 }
