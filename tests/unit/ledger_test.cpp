@@ -5,10 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "base/error.hpp"
 
@@ -174,6 +176,76 @@ TEST_F(LedgerTest, SaysWhatIsWrongWithAFile) {
   } catch (const IoError& error) {
     EXPECT_NE(std::string(error.what()).find("it is damaged or no ledger"), std::string::npos) << error.what();
   }
+}
+
+/// Another program with a query that it has not read to its end.
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& ledger) {
+    EXPECT_EQ(sqlite3_open_v2(ledger.c_str(), &database_, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_prepare_v2(database_, "SELECT task FROM tasks", -1, &query_, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_step(query_), SQLITE_ROW);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { close(); }
+  void close() {
+    (void)sqlite3_finalize(query_);
+    (void)sqlite3_close(database_);
+    query_ = nullptr;
+    database_ = nullptr;
+  }
+
+ private:
+  sqlite3* database_ = nullptr;
+  sqlite3_stmt* query_ = nullptr;
+};
+
+// Few rows are written by the commit, many already before it, when they outgrow SQLite's cache.
+TEST_F(LedgerTest, AReaderDelaysTheWriter) {
+  for (const long rows : {1L, 200L}) {
+    const auto folder = folder_ / std::to_string(rows);
+    {
+      Ledger ledger(folder);
+      ledger.put(row(0, "done"));
+      ledger.commit();
+      ledger.limit_waiting(0.1, 60);
+      Reader reader(ledger.path());
+      testing::internal::CaptureStderr();
+      std::jthread leaves([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(800));
+        reader.close();
+      });
+      for (long t = 1; t <= rows; ++t) {
+        LedgerTask task = row(t, "done");
+        task.reason = std::string(40000, 'x');
+        ledger.put(task);
+      }
+      ledger.commit();
+      leaves.join();
+      const std::string told = testing::internal::GetCapturedStderr();
+      const auto first = told.find("another program holds it locked");
+      EXPECT_NE(first, std::string::npos);
+      EXPECT_EQ(told.find("another program", first + 1), std::string::npos) << "told more than once: " << told;
+      EXPECT_FALSE(ledger.dirty());
+    }
+    EXPECT_EQ(Ledger(folder).counts().at("done"), rows + 1);
+  }
+}
+
+TEST_F(LedgerTest, AReaderThatNeverLeavesIsAnError) {
+  Ledger ledger(folder_);
+  ledger.put(row(1, "done"));
+  ledger.commit();
+  ledger.limit_waiting(60, 0.2);
+  {
+    const Reader reader(ledger.path());
+    ledger.put(row(2, "done"));
+    EXPECT_THROW(ledger.commit(), IoError);
+  }
+  ledger.put(row(3, "done"));
+  ledger.commit();
+  EXPECT_EQ(ledger.counts().at("done"), 2);
 }
 
 // A page limit makes SQLite say what a full disk makes it say.
