@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -588,15 +589,28 @@ void Ledger::scan(const std::string& query, const std::function<void(const Row&)
 
 void Ledger::absorb(const std::filesystem::path& directory) {
   const Ledger other(directory);
+  State& s = *state_;
+  std::set<long> kept_tasks, kept_patients;
+  other.scan("SELECT task, patient, status FROM tasks WHERE status <> 'done'", [&](const Row& row) {
+    const long task = std::lround(row.number(0));
+    Statement& mine = s.kept("SELECT status FROM tasks WHERE task = ?").bind(1, task);
+    const std::string status = mine.step() ? mine.text(0) : "";
+    mine.reset();
+    if (status != "done" && (status != "rejected" || row.text(2) == "rejected")) return;
+    kept_tasks.insert(task);
+    kept_patients.insert(std::lround(row.number(1)));
+  });
   for (const char* name : {"tasks", "patients", "endpoints", "visits"}) {
     const std::vector<std::string> names = other.columns(name);
+    const std::set<long>& kept = std::string_view(name) == "patients" ? kept_patients : kept_tasks;
     other.scan("SELECT * FROM " + identifier(name), [&](const Row& row) {
+      if (kept.contains(std::lround(row.number(0)))) return;  // the first column is the task or the patient
       Cells cells;
       for (std::size_t c = 0; c < names.size(); ++c) {
         const Cell cell = row.cell(static_cast<int>(c));
         if (!std::holds_alternative<std::monostate>(cell)) cells[names[c]] = cell;
       }
-      state_->guarded([&] { state_->put_wide(name, {}, cells); });
+      s.guarded([&] { s.put_wide(name, {}, cells); });
     });
   }
   commit();

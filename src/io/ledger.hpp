@@ -112,7 +112,8 @@ class Ledger {
   [[nodiscard]] std::vector<std::string> columns(const std::string& table) const;
   /// Calls `use` for each row of a SELECT.
   void scan(const std::string& query, const std::function<void(const Row&)>& use) const;
-  /// Takes over all rows of another ledger (a shard), replacing those of the same key. Commits.
+  /// Takes over the rows of another ledger (a shard), replacing those of the same key. What a retry settled here stays:
+  /// a task that is done, or rejected where the other failed, and its patient. Commits.
   void absorb(const std::filesystem::path& directory);
 
   [[nodiscard]] const std::filesystem::path& path() const;

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -140,6 +141,52 @@ TEST_F(LedgerTest, TakesAnotherLedgerIn) {
   long visits = 0;
   ledger.scan("SELECT day FROM visits", [&](const Ledger::Row& r) { visits += r.number(0) == 3.0; });
   EXPECT_EQ(visits, 1);
+}
+
+// Failed tasks of a merged cohort may have been tried again there.
+TEST_F(LedgerTest, TakesNothingInThatIsSettledBetterHere) {
+  const auto shard = folder_ / "shard";
+  const auto put_patient = [](Ledger& ledger, long patient, const std::string& status) {
+    ledger.put_patient(patient, {{"status", status}});
+  };
+  {
+    Ledger other(shard);
+    for (const long t : {2L, 4L, 6L}) other.put(row(t, "failed"));
+    other.put(row(8, "done"));
+    for (const long p : {1L, 2L, 3L}) put_patient(other, p, "failed");
+    put_patient(other, 4, "accepted");
+    other.put_endpoints(2, 1, "arm", {{"log_kill", -1.0}});
+    other.put_endpoints(8, 4, "arm", {{"log_kill", 0.75}});
+    other.put_visits(2, 1, "arm", {{{"day", -1.0}}});
+    other.commit();
+  }
+  Ledger ledger(folder_);
+  ledger.put(row(2, "done", 3));
+  put_patient(ledger, 1, "accepted");
+  ledger.put_endpoints(2, 1, "arm", {{"log_kill", 0.5}});
+  ledger.put_visits(2, 1, "arm", {{{"day", 3.0}}});
+  ledger.put(row(4, "rejected"));
+  put_patient(ledger, 2, "rejected");
+  ledger.put(row(6, "pending"));
+  ledger.put(row(8, "failed"));
+  put_patient(ledger, 4, "failed");
+  ledger.commit();
+  ledger.absorb(shard);
+
+  std::string found;
+  ledger.scan("SELECT task, status, attempts FROM tasks ORDER BY task", [&](const Ledger::Row& r) {
+    found += std::to_string(static_cast<long>(r.number(0))) + " " + r.text(1) + " " + r.text(2) + ", ";
+  });
+  EXPECT_EQ(found, "2 done 3, 4 rejected 1, 6 failed 1, 8 done 1, ");
+  found.clear();
+  ledger.scan("SELECT status FROM patients ORDER BY patient", [&](const Ledger::Row& r) { found += r.text(0) + " "; });
+  EXPECT_EQ(found, "accepted rejected failed accepted ");
+  std::vector<double> kills, days;
+  ledger.scan("SELECT log_kill FROM endpoints ORDER BY task",
+              [&](const Ledger::Row& r) { kills.push_back(r.number(0)); });
+  ledger.scan("SELECT day FROM visits", [&](const Ledger::Row& r) { days.push_back(r.number(0)); });
+  EXPECT_EQ(kills, (std::vector<double>{0.5, 0.75}));
+  EXPECT_EQ(days, std::vector<double>{3.0});
 }
 
 TEST_F(LedgerTest, HasOneWriter) {
