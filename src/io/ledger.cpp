@@ -3,15 +3,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 
 namespace sanctuary {
 namespace {
@@ -132,6 +136,32 @@ struct CloseDatabase {
   void operator()(sqlite3* database) const { (void)sqlite3_close_v2(database); }
 };
 
+/// Waits for another program that holds the file locked: a reader that forgot to close its query keeps every commit
+/// from ending. The transaction stays as it is meanwhile.
+struct LockPatience {
+  using Clock = std::chrono::steady_clock;
+
+  const std::filesystem::path* path;
+  double silent = 10, most = 600;  // until it is told, and until that is an error [s]
+  Clock::time_point begin = {};
+  bool told = false;
+
+  /// What SQLite calls when a lock is taken, for the `count`th time in a row; 0: it gives up.
+  static int wait(void* self, int count) noexcept {
+    auto& p = *static_cast<LockPatience*>(self);
+    if (count == 0) p.begin = Clock::now(), p.told = false;
+    const double waited = std::chrono::duration<double>(Clock::now() - p.begin).count();
+    if (waited >= p.most) return 0;
+    if (waited >= p.silent && !p.told) {
+      p.told = true;
+      log::warning("{}: another program holds it locked; nothing goes on until it is closed there", p.path->string());
+    }
+    const timespec span{0, std::min(1L + count, 50L) * 1'000'000L};
+    (void)nanosleep(&span, nullptr);
+    return 1;
+  }
+};
+
 /// Keeps other processes from writing the same folder; the lock goes with the process, however it ends.
 class FolderLock {
  public:
@@ -169,6 +199,7 @@ class FolderLock {
 struct Ledger::State {
   std::filesystem::path directory, path;
   std::unique_ptr<FolderLock> lock;
+  LockPatience patience{&path};
   std::unique_ptr<sqlite3, CloseDatabase> database;
   bool open_transaction = false;
   std::map<std::string, std::set<std::string>> columns;  // of the wide tables
@@ -261,7 +292,7 @@ Ledger::Ledger(std::filesystem::path directory) : state_(std::make_unique<State>
   const int code = sqlite3_open_v2(s.path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   s.database.reset(database);
   if (code != SQLITE_OK) fail(database, s.path, "open", code);
-  (void)sqlite3_busy_timeout(database, 10000);  // a reader that looks at the ledger
+  (void)sqlite3_busy_handler(database, LockPatience::wait, &s.patience);
   s.run("PRAGMA journal_mode = PERSIST");
   s.run("PRAGMA synchronous = FULL");
   s.guarded([&] {
@@ -298,6 +329,10 @@ bool Ledger::exists(const std::filesystem::path& directory) {
 
 const std::filesystem::path& Ledger::path() const { return state_->path; }
 void Ledger::limit_pages(long pages) { state_->run(fmt::format("PRAGMA max_page_count = {}", pages)); }
+void Ledger::limit_waiting(double silent, double most) {
+  state_->patience.silent = silent;
+  state_->patience.most = most;
+}
 bool Ledger::dirty() const { return state_->open_transaction; }
 
 std::optional<std::string> Ledger::meta(std::string_view key) const {
@@ -554,15 +589,28 @@ void Ledger::scan(const std::string& query, const std::function<void(const Row&)
 
 void Ledger::absorb(const std::filesystem::path& directory) {
   const Ledger other(directory);
+  State& s = *state_;
+  std::set<long> kept_tasks, kept_patients;
+  other.scan("SELECT task, patient, status FROM tasks WHERE status <> 'done'", [&](const Row& row) {
+    const long task = std::lround(row.number(0));
+    Statement& mine = s.kept("SELECT status FROM tasks WHERE task = ?").bind(1, task);
+    const std::string status = mine.step() ? mine.text(0) : "";
+    mine.reset();
+    if (status != "done" && (status != "rejected" || row.text(2) == "rejected")) return;
+    kept_tasks.insert(task);
+    kept_patients.insert(std::lround(row.number(1)));
+  });
   for (const char* name : {"tasks", "patients", "endpoints", "visits"}) {
     const std::vector<std::string> names = other.columns(name);
+    const std::set<long>& kept = std::string_view(name) == "patients" ? kept_patients : kept_tasks;
     other.scan("SELECT * FROM " + identifier(name), [&](const Row& row) {
+      if (kept.contains(std::lround(row.number(0)))) return;  // the first column is the task or the patient
       Cells cells;
       for (std::size_t c = 0; c < names.size(); ++c) {
         const Cell cell = row.cell(static_cast<int>(c));
         if (!std::holds_alternative<std::monostate>(cell)) cells[names[c]] = cell;
       }
-      state_->guarded([&] { state_->put_wide(name, {}, cells); });
+      s.guarded([&] { s.put_wide(name, {}, cells); });
     });
   }
   commit();

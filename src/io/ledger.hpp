@@ -71,7 +71,8 @@ class Ledger {
   void put_row(const std::string& table, const Cells& cells);
   void clear(const std::string& table);
 
-  /// Makes everything put so far durable; does nothing if there is nothing.
+  /// Makes everything put so far durable; does nothing if there is nothing. As everything here it waits for another
+  /// program that reads the ledger and holds it locked, ten minutes at most, and says so after ten seconds.
   void commit();
   [[nodiscard]] bool dirty() const;
 
@@ -111,12 +112,15 @@ class Ledger {
   [[nodiscard]] std::vector<std::string> columns(const std::string& table) const;
   /// Calls `use` for each row of a SELECT.
   void scan(const std::string& query, const std::function<void(const Row&)>& use) const;
-  /// Takes over all rows of another ledger (a shard), replacing those of the same key. Commits.
+  /// Takes over the rows of another ledger (a shard), replacing those of the same key. What a retry settled here stays:
+  /// a task that is done, or rejected where the other failed, and its patient. Commits.
   void absorb(const std::filesystem::path& directory);
 
   [[nodiscard]] const std::filesystem::path& path() const;
   /// Lets the file grow to so many pages of 4 kB and no further: what a full disk does, for tests.
   void limit_pages(long pages);
+  /// Seconds to wait for another program's lock before a warning, and before an error: for tests.
+  void limit_waiting(double silent, double most);
 
  private:
   struct State;

@@ -5,10 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -140,6 +143,52 @@ TEST_F(LedgerTest, TakesAnotherLedgerIn) {
   EXPECT_EQ(visits, 1);
 }
 
+// Failed tasks of a merged cohort may have been tried again there.
+TEST_F(LedgerTest, TakesNothingInThatIsSettledBetterHere) {
+  const auto shard = folder_ / "shard";
+  const auto put_patient = [](Ledger& ledger, long patient, const std::string& status) {
+    ledger.put_patient(patient, {{"status", status}});
+  };
+  {
+    Ledger other(shard);
+    for (const long t : {2L, 4L, 6L}) other.put(row(t, "failed"));
+    other.put(row(8, "done"));
+    for (const long p : {1L, 2L, 3L}) put_patient(other, p, "failed");
+    put_patient(other, 4, "accepted");
+    other.put_endpoints(2, 1, "arm", {{"log_kill", -1.0}});
+    other.put_endpoints(8, 4, "arm", {{"log_kill", 0.75}});
+    other.put_visits(2, 1, "arm", {{{"day", -1.0}}});
+    other.commit();
+  }
+  Ledger ledger(folder_);
+  ledger.put(row(2, "done", 3));
+  put_patient(ledger, 1, "accepted");
+  ledger.put_endpoints(2, 1, "arm", {{"log_kill", 0.5}});
+  ledger.put_visits(2, 1, "arm", {{{"day", 3.0}}});
+  ledger.put(row(4, "rejected"));
+  put_patient(ledger, 2, "rejected");
+  ledger.put(row(6, "pending"));
+  ledger.put(row(8, "failed"));
+  put_patient(ledger, 4, "failed");
+  ledger.commit();
+  ledger.absorb(shard);
+
+  std::string found;
+  ledger.scan("SELECT task, status, attempts FROM tasks ORDER BY task", [&](const Ledger::Row& r) {
+    found += std::to_string(static_cast<long>(r.number(0))) + " " + r.text(1) + " " + r.text(2) + ", ";
+  });
+  EXPECT_EQ(found, "2 done 3, 4 rejected 1, 6 failed 1, 8 done 1, ");
+  found.clear();
+  ledger.scan("SELECT status FROM patients ORDER BY patient", [&](const Ledger::Row& r) { found += r.text(0) + " "; });
+  EXPECT_EQ(found, "accepted rejected failed accepted ");
+  std::vector<double> kills, days;
+  ledger.scan("SELECT log_kill FROM endpoints ORDER BY task",
+              [&](const Ledger::Row& r) { kills.push_back(r.number(0)); });
+  ledger.scan("SELECT day FROM visits", [&](const Ledger::Row& r) { days.push_back(r.number(0)); });
+  EXPECT_EQ(kills, (std::vector<double>{0.5, 0.75}));
+  EXPECT_EQ(days, std::vector<double>{3.0});
+}
+
 TEST_F(LedgerTest, HasOneWriter) {
   const Ledger ledger(folder_);
   const pid_t child = fork();  // locks belong to processes
@@ -174,6 +223,76 @@ TEST_F(LedgerTest, SaysWhatIsWrongWithAFile) {
   } catch (const IoError& error) {
     EXPECT_NE(std::string(error.what()).find("it is damaged or no ledger"), std::string::npos) << error.what();
   }
+}
+
+/// Another program with a query that it has not read to its end.
+class Reader {
+ public:
+  explicit Reader(const std::filesystem::path& ledger) {
+    EXPECT_EQ(sqlite3_open_v2(ledger.c_str(), &database_, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_prepare_v2(database_, "SELECT task FROM tasks", -1, &query_, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_step(query_), SQLITE_ROW);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { close(); }
+  void close() {
+    (void)sqlite3_finalize(query_);
+    (void)sqlite3_close(database_);
+    query_ = nullptr;
+    database_ = nullptr;
+  }
+
+ private:
+  sqlite3* database_ = nullptr;
+  sqlite3_stmt* query_ = nullptr;
+};
+
+// Few rows are written by the commit, many already before it, when they outgrow SQLite's cache.
+TEST_F(LedgerTest, AReaderDelaysTheWriter) {
+  for (const long rows : {1L, 200L}) {
+    const auto folder = folder_ / std::to_string(rows);
+    {
+      Ledger ledger(folder);
+      ledger.put(row(0, "done"));
+      ledger.commit();
+      ledger.limit_waiting(0.1, 60);
+      Reader reader(ledger.path());
+      testing::internal::CaptureStderr();
+      std::jthread leaves([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(800));
+        reader.close();
+      });
+      for (long t = 1; t <= rows; ++t) {
+        LedgerTask task = row(t, "done");
+        task.reason = std::string(40000, 'x');
+        ledger.put(task);
+      }
+      ledger.commit();
+      leaves.join();
+      const std::string told = testing::internal::GetCapturedStderr();
+      const auto first = told.find("another program holds it locked");
+      EXPECT_NE(first, std::string::npos);
+      EXPECT_EQ(told.find("another program", first + 1), std::string::npos) << "told more than once: " << told;
+      EXPECT_FALSE(ledger.dirty());
+    }
+    EXPECT_EQ(Ledger(folder).counts().at("done"), rows + 1);
+  }
+}
+
+TEST_F(LedgerTest, AReaderThatNeverLeavesIsAnError) {
+  Ledger ledger(folder_);
+  ledger.put(row(1, "done"));
+  ledger.commit();
+  ledger.limit_waiting(60, 0.2);
+  {
+    const Reader reader(ledger.path());
+    ledger.put(row(2, "done"));
+    EXPECT_THROW(ledger.commit(), IoError);
+  }
+  ledger.put(row(3, "done"));
+  ledger.commit();
+  EXPECT_EQ(ledger.counts().at("done"), 2);
 }
 
 // A page limit makes SQLite say what a full disk makes it say.
