@@ -78,7 +78,7 @@ def failures(folder):
 
 
 def budgets(folder):
-    # 1 ms: every arm that steps is over it.
+    # Every task is over these, the first of a patient already.
     for name, key, tiny, large, words in (("slow", "cohort.time_budget", "1e-6 h", "1 h", "time budget"),
                                           ("fat", "cohort.memory_budget", "0.001 gigabyte", "10 gigabyte", "memory budget")):
         for ranks, folder_name in ((1, name), (3, name + "_3")):
@@ -87,10 +87,10 @@ def budgets(folder):
             done_with(folder, folder_name, 5, "--set", f"{key}={tiny}", ranks=ranks)
             found = tasks(folder / folder_name)
             failed = [k for k, row in found.items() if row["status"] == "failed"]
-            expect({p for p, v in failed if v == "dox"} == {0, 1, 2, 4, 5}, f"{name}: failed: {failed}")
+            expect({p for p, v in failed if v == "dox"} == set(range(6)), f"{name}: failed: {failed}")
             for key_ in failed:
                 expect(words in found[key_]["reason"] and key in found[key_]["reason"], f"{name}: {found[key_]['reason']}")
-            expect((folder / folder_name / "failed/0_dox.ini").exists(), f"{name}: no deck")
+            expect((folder / folder_name / "failed/0_baseline.ini").exists(), f"{name}: no deck")
         mended = done_with(folder, name, 0, "--retry-failed", "--set", f"{key}={large}")
         expect("died" not in mended.stderr, f"{name}: retried tasks are taken for victims of a crash: {mended.stderr}")
         for row in rows(folder / name):
@@ -181,7 +181,7 @@ def signals(folder):
     for ranks, sent, again in ((1, signal.SIGTERM, "resume"), (3, signal.SIGUSR1, "same"), (1, signal.SIGUSR1, "same")):
         name = f"stopped_{ranks}_{again}"
         job = start(folder, "cohort", deck, "-o", name, *LONG, ranks=ranks)
-        wait_for(lambda: list((folder / name).glob("work/*/*/dox/checkpoints/checkpoint_*60.h5")), job)
+        wait_for(lambda: list((folder / name).glob("work/*/*/dox/checkpoints/checkpoint_*[4-9][0-9].h5")), job)
         begin = time.monotonic()
         send(job.pid, sent)
         end(job)
@@ -202,7 +202,7 @@ def signals(folder):
                 expect(row == before[key], f"{label}: {key} has run again")
             if key in before and before[key]["status"] == "interrupted":
                 print(f"{label}: {key}: {whole[key]['cpu_s']:.2f} s at once, {before[key]['cpu_s']:.2f} and then {row['cpu_s']:.2f} s")
-                expect(row["cpu_s"] < 0.9 * whole[key]["cpu_s"], f"{label}: {key}: it began anew")
+                expect(row["cpu_s"] < 0.95 * whole[key]["cpu_s"], f"{label}: {key}: it began anew")
             expect(row["attempts"] == 1 or row["status"] == "rejected", f"{label}: attempts {row}")
         each_once(folder / name, label, 2)
         same(folder / "long", folder / name, label, 1e-8)
