@@ -20,8 +20,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
 constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
-constexpr double launchers_patience = 5;                            // [s], see PoolBook::excuse
-constexpr int most_at_once = 1000;                                  // reports or orders before anything else is done
+// For how long a launcher that lost a rank may leave the others after it told them to stop. Usual: 30 s (srun,
+// KillWait), 10 s (Open MPI under jobs/env.sh). [s]
+constexpr double launchers_patience = 60;
+constexpr int most_at_once = 1000;  // reports or orders before anything else is done
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -163,10 +165,11 @@ class Coordinator {
       });
       bool handed = false;
       attempt([&] { handed = hand_out(); });
+      // Before a commit that may take long.
+      if (stopping_ && (in_flight_ == 0 || seconds_since(stop_began_) > launchers_patience)) excuse();
       attempt([&] { moved |= commit_if_due(!handed && in_flight_ == 0); });
       moved |= handed;
       attempt([&] { show(); });
-      if (stopping_ && seconds_since(stop_began_) > launchers_patience) excuse();
       if (in_flight_ == 0 && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
       if (moved) {
         patience.reset();
