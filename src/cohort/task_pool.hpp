@@ -32,7 +32,7 @@ struct PoolBook {
   std::function<std::string(long task)> order;
   /// Takes a report and says what became of the task. `interrupted` asks the whole pool to stop.
   std::function<TaskStatus(long task, std::string_view report, double seconds)> finished;
-  /// Makes durable what `finished` took.
+  /// Makes durable what `order` and `finished` wrote.
   std::function<void()> commit;
   /// Called after the commit, when the scheduler knows.
   std::function<void(long task, TaskStatus status)> settled;

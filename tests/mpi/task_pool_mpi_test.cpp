@@ -249,6 +249,27 @@ TEST(TaskPool, AFailureOfTheBookEndsOnAllRanks) {
   }
 }
 
+// A reader of the ledger sees what runs, and no transaction stays open for as long as the tasks take.
+TEST(TaskPool, CommitsWhatItHandedOutThoughNothingComesBack) {
+  Pool pool({1});
+  pool.scheduler.add({});
+  pool.scheduler.add({});
+  int early = 0;
+  pool.book.commit = [&] {
+    ++pool.commits;
+    if (pool.finished.empty()) ++early;
+  };
+  const PoolWork work = [](MPI_Comm, std::string_view order, const std::function<bool()>&) {
+    sleep_for(0.5);
+    return std::string(order);
+  };
+  EXPECT_TRUE(pool.run({1}, work));
+  if (is_root()) {
+    EXPECT_EQ(early, 1);
+    EXPECT_EQ(pool.settled.size(), 2u);
+  }
+}
+
 // On one rank commits come between tasks, and no idle group asks for one after each.
 TEST(TaskPool, CommitsFollowTheClockWhereNobodyWaits) {
   Pool pool({1});
