@@ -59,6 +59,8 @@ launcher() {
     # A coordinator sleeps of itself: one rank more than cores is no reason for the others to yield.
     export OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-$((ranks > cores + 1))}"
   fi
+  # Without it srun leaves the other ranks waiting for one that died; mpiexec ends them of itself.
+  if [ "${MPIEXEC##*/}" = srun ]; then launcher+=(--kill-on-bad-exit=1); fi
   launcher+=(-n "$ranks")
 }
 

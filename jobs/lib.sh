@@ -16,15 +16,16 @@ arguments() {
   fi
 }
 
-# progress_of DIR: a number that changes when tasks finish or checkpoints are written. Opening the ledger for writing lets
-# SQLite roll back what a killed writer left half done.
+# progress_of DIR: a number that changes when tasks finish or checkpoints are written, not when a start only takes note of
+# what the one before left running. Opening the ledger for writing lets SQLite roll back what a killed writer left half
+# done.
 progress_of() {
   local ledger=$1/ledger.sqlite
   {
     if [ -e "$ledger" ]; then
       "$PYTHON" -c 'import sqlite3, sys
 print(sqlite3.connect(sys.argv[1], 30).execute(
-    "select count(*) from tasks where status not in (?, ?)", ("running", "interrupted")).fetchone())' "$ledger" 2>&1
+    "select count(*) from tasks where status in (?, ?, ?)", ("done", "failed", "rejected")).fetchone())' "$ledger" 2>&1
     fi
     find "$1" -name 'checkpoint_*.h5' -printf '%P\n' 2>/dev/null | sort
   } | cksum | cut -d ' ' -f 1

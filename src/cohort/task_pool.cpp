@@ -20,8 +20,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int order_tag = 1, report_tag = 2, stop_tag = 3;
 constexpr double commit_interval = 0.05, progress_interval = 0.25;  // [s]
-constexpr double launchers_patience = 5;                            // [s], see PoolBook::excuse
-constexpr int most_at_once = 1000;                                  // reports or orders before anything else is done
+// For how long a launcher that lost a rank may leave the others after it told them to stop. Usual: 30 s (srun,
+// KillWait), 10 s (Open MPI under jobs/env.sh). [s]
+constexpr double launchers_patience = 60;
+constexpr int most_at_once = 1000;  // reports or orders before anything else is done
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -163,10 +165,11 @@ class Coordinator {
       });
       bool handed = false;
       attempt([&] { handed = hand_out(); });
+      // Before a commit that may take long.
+      if (stopping_ && (in_flight_ == 0 || seconds_since(stop_began_) > launchers_patience)) excuse();
       attempt([&] { moved |= commit_if_due(!handed && in_flight_ == 0); });
       moved |= handed;
       attempt([&] { show(); });
-      if (stopping_ && seconds_since(stop_began_) > launchers_patience) excuse();
       if (in_flight_ == 0 && awaiting_.empty() && (stopping_ || scheduler_.pending() == 0)) break;
       if (moved) {
         patience.reset();
@@ -197,6 +200,7 @@ class Coordinator {
     } catch (...) {
       if (!failure_) failure_ = std::current_exception();
       awaiting_.clear();
+      unwritten_ = false;
       begin_to_stop();
     }
   }
@@ -241,7 +245,7 @@ class Coordinator {
     state_.busy += seconds * width;
     ++state_.finished;
     if (failure_) return;  // it is run again
-    if (awaiting_.empty()) oldest_ = Clock::now();
+    note_unwritten();
     const TaskStatus status = book_.finished(task, report, seconds);
     awaiting_.emplace_back(task, status);
     parent_awaits_ |= status == TaskStatus::done && scheduler_.first_child(task) >= 0;
@@ -266,8 +270,10 @@ class Coordinator {
       begin_flight(a);
       const auto leader = static_cast<std::size_t>(a.first_worker);
       std::string order;
+      note_unwritten();
       try {
         order = book_.order(a.task);
+        if (alone_ && seconds_since(committed_) >= commit_interval) commit();  // nothing can while it works
       } catch (...) {
         (void)end_flight(leader);
         throw;
@@ -282,20 +288,34 @@ class Coordinator {
     return any;
   }
 
-  // At once where an idle group waits for it; workers without work that no commit brings do not count.
+  /// The book takes something that the next commit makes durable.
+  void note_unwritten() {
+    if (!unwritten_) oldest_ = Clock::now();
+    unwritten_ = true;
+  }
+
+  // At once where an idle group waits for it; workers without work that no commit brings do not count. Orders alone are
+  // committed by the clock: a reader of the ledger sees what runs, and no transaction stays open while tasks take
+  // hours.
   bool commit_if_due(bool nothing_runs) {
-    if (awaiting_.empty()) return false;
+    if (!unwritten_) return false;
     const bool someone_waits = parent_awaits_ && scheduler_.idle_workers() > 0;
-    if (!someone_waits && !nothing_runs && !stopping_ && seconds_since(oldest_) < commit_interval) return false;
+    const bool at_once = !awaiting_.empty() && (someone_waits || nothing_runs || stopping_);
+    if (!at_once && seconds_since(oldest_) < commit_interval) return false;
+    commit();
+    return true;
+  }
+
+  void commit() {
     book_.commit();
-    parent_awaits_ = false;
+    committed_ = Clock::now();
+    parent_awaits_ = unwritten_ = false;
     std::vector<std::pair<long, TaskStatus>> durable;
     durable.swap(awaiting_);
     for (const auto& [task, status] : durable) {
       scheduler_.settled(task, status);
       if (book_.settled) book_.settled(task, status);
     }
-    return true;
   }
 
   void show(bool last = false) {
@@ -316,8 +336,9 @@ class Coordinator {
   long in_flight_ = 0;              // groups at work,
   double flying_ = 0, starts_ = 0;  // their ranks, and the sum of their starts over these [rank s]
   std::vector<std::pair<long, TaskStatus>> awaiting_;
-  Clock::time_point oldest_, begin_, shown_, stop_began_;
+  Clock::time_point oldest_, committed_, begin_, shown_, stop_began_;
   bool begun_ = false, stopping_ = false, excused_ = false;
+  bool unwritten_ = false;      // since `oldest_`
   bool parent_awaits_ = false;  // of a task that can start after the commit
   std::exception_ptr failure_;
   PoolState state_;

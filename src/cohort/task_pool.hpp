@@ -32,15 +32,16 @@ struct PoolBook {
   std::function<std::string(long task)> order;
   /// Takes a report and says what became of the task. `interrupted` asks the whole pool to stop.
   std::function<TaskStatus(long task, std::string_view report, double seconds)> finished;
-  /// Makes durable what `finished` took.
+  /// Makes durable what `order` and `finished` wrote.
   std::function<void()> commit;
   /// Called after the commit, when the scheduler knows.
   std::function<void(long task, TaskStatus status)> settled;
   /// True: hand out nothing more, have what runs saved.
   std::function<bool()> stop_requested;
-  /// Called once what is in flight has no part in it should the program die: all came back after the book threw, or
-  /// the pool has been stopping for some seconds. Not before: a launcher that lost a rank asks the others to stop, and
-  /// kills them a second later. Must not throw.
+  /// Called once what is in flight has no part in it should the program die: the pool is stopping and all came back, or
+  /// it has been stopping for a minute. Not before: a launcher that lost a rank asks the others to stop, too, and kills
+  /// them some time later, so that only what does not come back tells a crash from a stop. A pool that is killed sooner
+  /// than its tasks can stop blames them. Must not throw.
   std::function<void()> excuse;
   /// Called a few times a second.
   std::function<void(const PoolState&)> progress;
