@@ -664,7 +664,14 @@ CohortResult merge_cohort(MPI_Comm comm, const Deck& as_given, const CohortOptio
         missing.push_back(fmt::format("{} (not begun)", shard.filename().string()));
         continue;
       }
-      const Ledger ledger(shard);
+      std::optional<Ledger> opened;
+      try {
+        opened.emplace(shard);
+      } catch (const LedgerInUse&) {
+        missing.push_back(fmt::format("{} (at work)", shard.filename().string()));
+        continue;
+      }
+      const Ledger& ledger = *opened;
       if (!ledger.meta("deck")) {
         missing.push_back(fmt::format("{} (not begun)", shard.filename().string()));
         continue;

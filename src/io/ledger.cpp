@@ -178,7 +178,7 @@ class FolderLock {
       std::string holder(256, '\0');
       const auto count = ::pread(file_.get(), holder.data(), holder.size(), 0);
       holder.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-      throw InputError(
+      throw LedgerInUse(
           fmt::format("{}: another cohort is at work in this folder ({}); wait for it, stop it, or choose "
                       "another folder with -o",
                       directory.string(), holder));

@@ -10,12 +10,18 @@
 #include <variant>
 #include <vector>
 
+#include "base/error.hpp"
 #include "io/atomic_file.hpp"
 
 namespace sanctuary {
 
 /// What a column of a wide table holds; monostate: nothing (NULL).
 using Cell = std::variant<std::monostate, double, std::string>;
+/// Another process writes the ledger.
+struct LedgerInUse : InputError {
+  using InputError::InputError;
+};
+
 /// Columns of a row by name.
 using Cells = std::map<std::string, Cell>;
 
@@ -45,7 +51,7 @@ struct LedgerStatus {
 /// well. Every failure is an IoError that says what to do; the rows since the last commit are then not there. Serial.
 class Ledger {
  public:
-  /// Opens or makes the ledger of a folder and keeps every other process from writing it. InputError if another does.
+  /// Opens or makes the ledger of a folder and keeps every other process from writing it. LedgerInUse if another does.
   explicit Ledger(std::filesystem::path directory);
   Ledger(Ledger&&) noexcept;
   Ledger& operator=(Ledger&&) noexcept;
