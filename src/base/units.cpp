@@ -86,6 +86,7 @@ class Table {
     add(parsed("g/mol"), {"Da"});
     add(parsed("poise"), {"P"});
     add(parsed("dyne"), {"dyn"});
+    add(parsed("gigabyte"), {"GB"});
     const UnitHandle activity(ut_new_base_unit(system_.get()));
     add(activity, {"IU"});
     ut_map_unit_to_symbol(activity.get(), "IU", UT_ASCII);

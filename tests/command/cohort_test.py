@@ -80,7 +80,7 @@ def failures(folder):
 def budgets(folder):
     # Every task is over these, the first of a patient already.
     for name, key, tiny, large, words in (("slow", "cohort.time_budget", "1e-6 h", "1 h", "time budget"),
-                                          ("fat", "cohort.memory_budget", "0.001 gigabyte", "10 gigabyte", "memory budget")):
+                                          ("fat", "cohort.memory_budget", "0.001 GB", "10 GB", "memory budget")):
         for ranks, folder_name in ((1, name), (3, name + "_3")):
             if ranks == 3 and name == "slow":
                 continue
@@ -91,6 +91,8 @@ def budgets(folder):
             for key_ in failed:
                 expect(words in found[key_]["reason"] and key in found[key_]["reason"], f"{name}: {found[key_]['reason']}")
             expect((folder / folder_name / "failed/0_baseline.ini").exists(), f"{name}: no deck")
+        again = run(folder, "resume", name, "--retry-failed")
+        expect(again.returncode == 5, f"{name}: over the budget again: exit {again.returncode}: {again.stderr}")
         mended = done_with(folder, name, 0, "--retry-failed", "--set", f"{key}={large}")
         expect("died" not in mended.stderr, f"{name}: retried tasks are taken for victims of a crash: {mended.stderr}")
         for row in rows(folder / name):

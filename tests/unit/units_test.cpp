@@ -22,6 +22,7 @@ TEST(Units, ConvertToHandWorkedNumbers) {
       {"mol/l", 1000},
       {"Da", 1e-3},
       {"kDa", 1},
+      {"GB", 8e9},
       {"g/mol", 1e-3},
       {"P", 0.1},
       {"cP", 1e-3},

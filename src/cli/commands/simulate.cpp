@@ -97,7 +97,7 @@ Deck read_patient_deck(MPI_Comm comm, const std::filesystem::path& path, const s
 }
 
 std::vector<CommandOption> simulate_options() { return {}; }
-std::vector<CommandOption> resume_options() { return {}; }
+std::vector<CommandOption> resume_options() { return {{"retry-failed", "", "of a cohort: does again what failed"}}; }
 
 int run_simulate(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path deck = invocation.positional.at(0);
@@ -109,6 +109,8 @@ int run_simulate(MPI_Comm comm, const Invocation& invocation) {
 int run_resume(MPI_Comm comm, const Invocation& invocation) {
   const std::filesystem::path directory = invocation.positional.at(0);
   if (holds_cohort(comm, directory)) return resume_cohort(comm, invocation, directory);
+  if (invocation.options.contains("retry-failed"))
+    throw InputError(directory.string() + " holds no cohort: --retry-failed is for cohorts");
   on_root(comm, [&] {
     if (!std::filesystem::exists(directory / "deck.ini")) {
       throw InputError(directory.string() + " holds no run (no deck.ini): start one with `sanctuary simulate DECK -o " +
