@@ -276,11 +276,11 @@ TEST(Arms, TwoHundredPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
   const auto treat = [&](int patients) {
     for (int i = 0; i < patients; ++i) (void)run(part, deck, place.path() / "arm", place.path() / "shared");
   };
-  treat(40);
+  treat(20);
   const double before = resident();
-  treat(160);
+  treat(60);
   EXPECT_EQ(next_communicator(), communicator);
-  EXPECT_LT(max_over(MPI_COMM_WORLD, resident() - before), 4e6);
+  EXPECT_LT(max_over(MPI_COMM_WORLD, resident() - before), 2e6);
   MPI_Comm_free(&part);
 }
 

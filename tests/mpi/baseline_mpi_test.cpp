@@ -137,7 +137,15 @@ void expect_same_findings(const Patient& a, const Patient& b) {
   for (const auto& [name, column] : a.series()) expect_same_bits(column.values, b.series().at(name).values, name);
 }
 
-class Baseline : public ::testing::TestWithParam<Case> {};
+/// Every patient on one and two ranks, two of them on more: each adds minutes where cores are fewer than ranks.
+class Baseline : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const std::string name = GetParam().name;
+    if (size_of(MPI_COMM_WORLD) > 2 && name != "lattice_margin" && name != "grown_nodule")
+      GTEST_SKIP() << "on one and two ranks";
+  }
+};
 
 TEST_P(Baseline, RestoredOnAsManyRanksIsTheSameToTheLastBit) {
   const SharedDirectory directory(MPI_COMM_WORLD);
