@@ -261,7 +261,7 @@ int next_communicator() {
   return place;
 }
 
-TEST(Arms, TwoHundredPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
+TEST(Arms, EightyPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
   const std::vector<Override> tiny{{"grid.cells", "4"},
                                    {"grid.spacing", "90 um"},
                                    {"network.lattice.segments", "60"},
