@@ -262,6 +262,7 @@ int next_communicator() {
 }
 
 TEST(Arms, EightyPatientsInOneProcessLeaveNoMemoryNorCommunicators) {
+  if (size_of(MPI_COMM_WORLD) > 2) GTEST_SKIP() << "on one and two ranks";
   const std::vector<Override> tiny{{"grid.cells", "4"},
                                    {"grid.spacing", "90 um"},
                                    {"network.lattice.segments", "60"},
