@@ -1,31 +1,18 @@
 """A disk that fills up under a cohort: in a commit of the ledger, while a baseline or a checkpoint is written, while
 fields are. Exit 4 with the path and what to do, the ledger whole, no task blamed for it; with room again the same
 command goes on to the same end. On 1 and 3 ranks; needs the right to mount."""
-import os
-import pathlib
 import re
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 
 import small_run
 from small_cohort import (DECK, LONG, cohort, each_once, end, expect, is_whole, log_of, rank_processes, same,
                           send, start, tasks)
+from small_disk import fill, run_on_small_disk
 from small_run import wait_for
 
 MEGABYTES = 12
-
-
-def free_bytes(folder):
-    room = os.statvfs(folder)
-    return room.f_bavail * room.f_bsize
-
-
-def fill(disk, left):
-    with open(disk / "filler", "ab") as filler:
-        filler.write(b"\0" * max(0, free_bytes(disk) - left))
 
 
 def is_full_message(text, directory, label):
@@ -89,8 +76,7 @@ def some_are_done(directory):
         return False
 
 
-def inside_a_mount(place):
-    folder, disk = pathlib.Path(place), pathlib.Path(place) / "disk"
+def filled_disks(folder, disk):
     (folder / "deck.ini").write_text(DECK.replace("patients = 12", "patients = 4"))
     expect(cohort(folder, "whole", *LONG[:4]).returncode == 0, "with room from the start")
     for ranks in (1, 3):
@@ -100,17 +86,6 @@ def inside_a_mount(place):
         filled(folder, disk, ranks, "checkpoint", LONG, lambda d: list(d.glob("work/*/*/dox/checkpoints/*.h5")), 20_000, 1e-8)
         filled(folder, disk, ranks, "fields", [*LONG[:4], "--set", "cohort.keep_runs=all"],
                lambda d: list(d.glob("runs/*/dox/times/*.h5")), 20_000, 1e-8)
-    print(f"{small_run.failures} failed")
-    sys.exit(1 if small_run.failures else 0)
 
 
-if len(sys.argv) > 1:
-    inside_a_mount(sys.argv[1])
-with tempfile.TemporaryDirectory() as name:
-    (pathlib.Path(name) / "disk").mkdir()
-    mount = ["unshare", "--mount", "--map-root-user", "sh", "-c",
-             f"mount -t tmpfs -o size={MEGABYTES}m none '{name}/disk' && exec \"$@\"", "sh"]
-    if subprocess.run([*mount, "true"], capture_output=True, check=False).returncode != 0:
-        print("skipped: nothing can be mounted here")
-        sys.exit(77)
-    sys.exit(subprocess.run([*mount, sys.executable, "-u", __file__, name], check=False).returncode)
+run_on_small_disk(filled_disks, MEGABYTES)

@@ -1,31 +1,17 @@
 """A disk that fills up during a run: exit 4 soon after the failing write, everything written before stays readable,
 and the same command goes on once there is room. On 1, 2 and 3 ranks; needs the right to mount."""
-import os
-import pathlib
 import re
 import subprocess
-import sys
-import tempfile
 import time
 
 import h5py
 import numpy as np
 
 import small_run
+from small_disk import fill, run_on_small_disk
 from small_run import DECK, expect, expect_closed, run, start, wait_for
 
 MEGABYTES = 6
-
-
-def free_bytes(folder):
-    room = os.statvfs(folder)
-    return room.f_bavail * room.f_bsize
-
-
-def fill(disk, left):
-    """A file that leaves `left` bytes on the disk."""
-    with open(disk / "filler", "wb") as filler:
-        filler.write(b"\0" * (free_bytes(disk) - left))
 
 
 def all_finite(group):
@@ -89,24 +75,12 @@ def filled_during_the_run(folder, disk, ranks):
         expect(file.attrs["complete"] == 1 and len(file["time"]) == 3, f"{label}: the finished run.h5")
 
 
-def inside_a_mount(place):
-    folder, disk = pathlib.Path(place), pathlib.Path(place) / "disk"
+def filled_disks(folder, disk):
     (folder / "deck.ini").write_text(DECK)
     for ranks in (1, 2, 3):
         filled_during_the_run(folder, disk, ranks)
         subprocess.run(["rm", "-rf", *disk.iterdir()], check=True)
         print(f"{ranks} ranks: {small_run.failures} failures so far", flush=True)
-    print(f"{small_run.failures} failed")
-    sys.exit(1 if small_run.failures else 0)
 
 
-if len(sys.argv) > 1:
-    inside_a_mount(sys.argv[1])
-with tempfile.TemporaryDirectory() as name:
-    (pathlib.Path(name) / "disk").mkdir()
-    mount = ["unshare", "--mount", "--map-root-user", "sh", "-c",
-             f"mount -t tmpfs -o size={MEGABYTES}m none '{name}/disk' && exec \"$@\"", "sh"]
-    if subprocess.run([*mount, "true"], capture_output=True, check=False).returncode != 0:
-        print("skipped: nothing can be mounted here")
-        sys.exit(77)
-    sys.exit(subprocess.run([*mount, sys.executable, "-u", __file__, name], check=False).returncode)
+run_on_small_disk(filled_disks, MEGABYTES)
