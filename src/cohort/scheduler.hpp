@@ -2,12 +2,16 @@
 #include <array>
 #include <cstdint>
 #include <set>
+#include <string_view>
 #include <vector>
 
 namespace sanctuary {
 
 /// Where a task stands.
 enum class TaskStatus : std::uint8_t { pending, running, done, failed, rejected, interrupted };
+/// As ledger and tables have them, by value.
+inline constexpr std::array<std::string_view, 6> task_status_names{"pending", "running",  "done",
+                                                                   "failed",  "rejected", "interrupted"};
 
 /// A piece of work as the scheduler sees it: what it waits for, how wide it runs, how long it may take.
 struct TaskNode {

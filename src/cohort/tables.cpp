@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "cohort/parameters.hpp"
+#include "cohort/scheduler.hpp"
 #include "cohort/sensitivity.hpp"
 #include "cohort/weighting.hpp"
 #include "io/atomic_file.hpp"
@@ -21,7 +22,6 @@ namespace sanctuary {
 namespace {
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
-constexpr const char* status_names[] = {"pending", "running", "done", "failed", "rejected", "interrupted"};
 
 using Columns = std::map<std::string, std::vector<double>>;
 
@@ -54,8 +54,8 @@ Loaded load(const CohortPlan& plan, const Ledger& ledger) {
     const auto p = static_cast<std::size_t>(row.number(0));
     const std::size_t v = variant_index(plan, row.text(1));
     if (v == variants || p >= patients) return;
-    const auto* const name = std::find(std::begin(status_names), std::end(status_names), row.text(2));
-    all.status[v][p] = name - std::begin(status_names);
+    const auto name = std::find(task_status_names.begin(), task_status_names.end(), row.text(2));
+    all.status[v][p] = name - task_status_names.begin();
     all.reason[v][p] = row.text(3);
   });
   all.endpoints = ledger.columns("endpoints");
@@ -86,7 +86,7 @@ Loaded load(const CohortPlan& plan, const Ledger& ledger) {
 /// A patient counts when the state before treatment was found and plausible and an arm is there to look at.
 std::vector<std::size_t> accepted_patients(const CohortPlan& plan, const Loaded& all) {
   std::vector<std::size_t> list;
-  constexpr long done = 2;  // in status_names
+  constexpr auto done = static_cast<long>(TaskStatus::done);
   for (std::size_t p = 0; p < static_cast<std::size_t>(plan.patients()); ++p) {
     bool good = true, treated = false;
     for (std::size_t v = 0; v < plan.variants().size(); ++v) {
@@ -180,8 +180,9 @@ std::string csv(const CohortPlan& plan, const Loaded& all) {
     for (std::size_t v = 0; v < plan.variants().size(); ++v) {
       const Variant& variant = plan.variants()[v];
       if (variant.is_baseline) continue;
-      text += fmt::format("{},{},{},{},{}", p, csv_text(variant.name), status_names[all.status[v][p]],
-                          csv_text(all.reason[v][p]), number_text(all.weight[p]));
+      text += fmt::format("{},{},{},{},{}", p, csv_text(variant.name),
+                          task_status_names.at(static_cast<std::size_t>(all.status[v][p])), csv_text(all.reason[v][p]),
+                          number_text(all.weight[p]));
       for (std::size_t i = 0; i < all.draws.size(); ++i) {
         const Variation& law = plan.laws()[i];
         text += "," + (law.is_choice() ? csv_text(law.text_of(all.draws[i][p])) : number_text(all.draws[i][p]));
@@ -326,7 +327,10 @@ void write_hdf5(const CohortPlan& plan, const Loaded& all, const std::vector<Sen
                        ? plan.variants()[static_cast<std::size_t>(plan.variants()[v].parent)].name
                        : std::string());
     file.write(group + "/status", all.status[v], {patients});
-    file.attribute(group + "/status", "codes", "0 pending, 1 running, 2 done, 3 failed, 4 rejected, 5 interrupted");
+    std::string codes;
+    for (std::size_t i = 0; i < task_status_names.size(); ++i)
+      codes += fmt::format("{}{} {}", i == 0 ? "" : ", ", i, task_status_names[i]);
+    file.attribute(group + "/status", "codes", codes);
     file.group(group + "/endpoints");
     for (const auto& [name, column] : all.values[v]) file.write(group + "/endpoints/" + name, column, {patients});
     std::vector<std::string> names = ledger.columns("visits");
