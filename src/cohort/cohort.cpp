@@ -580,12 +580,11 @@ CohortResult run_cohort(MPI_Comm comm, const Deck& as_given, const CohortOptions
   std::optional<Ledger> ledger;
   std::vector<std::uint64_t> blocks;
   plan.emplace(deck);
-  together(comm, [&] { (void)plan->widths(workers); });
+  std::vector<int> widths;
+  together(comm, [&] { widths = plan->widths(workers); });
   on_root(comm, [&] { blocks = open_ledger(deck, options, ledger); });
   blocks = shared(comm, blocks);
   if (blocks.size() > 1 && deck.text(cohort::design) == "latin_hypercube") plan.emplace(deck, blocks);
-  std::vector<int> widths;
-  together(comm, [&] { widths = plan->widths(workers); });
   std::optional<Book> book;
   PoolBook callbacks;
   on_root(comm, [&] {
